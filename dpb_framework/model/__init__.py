@@ -1,0 +1,67 @@
+"""The model: frozen values in the field's own words. Everything public is named here."""
+
+from dpb_framework.model.bandwidth import MAX_KBPS, TrafficFlow, kbps, mbps
+from dpb_framework.model.circuit import MAX_LABEL, Circuit, End, Segment, check_name
+from dpb_framework.model.lifecycle import STABLE, TRANSITIONS, Desired, Status, Step, StepImpossible, diagram, step
+from dpb_framework.model.service import (
+    ANYBODY,
+    SYSTEM,
+    Caller,
+    Change,
+    Condition,
+    Event,
+    EventKind,
+    Fault,
+    ServiceView,
+    Totals,
+)
+from dpb_framework.model.topology import (
+    DEFAULT_LABELS,
+    Chord,
+    Fragment,
+    LabelRange,
+    NetworkModel,
+    Terminal,
+    Trunk,
+    TrunkUse,
+    Tunnel,
+)
+
+__all__ = [
+    "ANYBODY",
+    "DEFAULT_LABELS",
+    "MAX_KBPS",
+    "MAX_LABEL",
+    "STABLE",
+    "SYSTEM",
+    "TRANSITIONS",
+    "Caller",
+    "Change",
+    "Chord",
+    "Circuit",
+    "Condition",
+    "Desired",
+    "End",
+    "Event",
+    "EventKind",
+    "Fault",
+    "Fragment",
+    "LabelRange",
+    "NetworkModel",
+    "Segment",
+    "ServiceView",
+    "Status",
+    "Step",
+    "StepImpossible",
+    "Terminal",
+    "Totals",
+    "TrafficFlow",
+    "Trunk",
+    "TrunkUse",
+    "Tunnel",
+    "check_name",
+    "diagram",
+    "kbps",
+    "mbps",
+    "step",
+]

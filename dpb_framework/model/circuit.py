@@ -1,0 +1,98 @@
+"""Circuits and the segments that join them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from attrs import field, frozen
+
+from dpb_framework.errors import BadArgument, SegmentInvalid
+from dpb_framework.model.bandwidth import MAX_KBPS, TrafficFlow
+
+MAX_LABEL = (1 << 24) - 1
+"""The greatest label: 12 bits of S-tag and 12 of C-tag."""
+
+_NAME = re.compile(r"[^\s/:\x00-\x1f\x7f]{1,128}")
+
+
+def check_name(name: object, path: str) -> str:
+    """Return *name* if networks, terminals and trunks may be called so; `BadArgument` otherwise.
+
+    1 to 128 characters, none of them white space, a slash, a colon or a control character: names stand in
+    URLs and in `terminal:label`.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.isprintable() or name in {".", ".."}:
+        raise BadArgument(
+            path, f"expected a name of 1 to 128 characters without spaces, '/' and ':', got {name!r}"[:200]
+        )
+    return name
+
+
+@frozen(order=True)
+class Circuit:
+    """A terminal of a network and a label on it. Label None in a request: the network chooses a free one."""
+
+    terminal: str
+    label: int | None
+
+    def __str__(self) -> str:
+        return self.terminal if self.label is None else f"{self.terminal}:{self.label}"
+
+
+@frozen
+class End:
+    """One end of a segment: a circuit and its rates (kbit/s)."""
+
+    circuit: Circuit
+    flow: TrafficFlow
+
+
+def _tuple(ends: Iterable[End]) -> tuple[End, ...]:
+    return tuple(ends)
+
+
+@frozen
+class Segment:
+    """What a service connects: its ends, in the order in which they were given."""
+
+    ends: tuple[End, ...] = field(converter=_tuple)
+
+    @classmethod
+    def of(cls, *ends: tuple[str, int | None, int, int]) -> Segment:
+        """Build one from (terminal, label, ingress kbit/s, egress kbit/s) tuples."""
+        return cls(End(Circuit(t, label), TrafficFlow(i, e)) for t, label, i, e in ends)
+
+    def same_as(self, other: Segment | None) -> bool:
+        """Whether both ask for the same, in whatever order."""
+        if other is None or len(self.ends) != len(other.ends):
+            return False
+        return self.ends == other.ends or sorted(map(_key, self.ends)) == sorted(map(_key, other.ends))
+
+    def check(self, path: str = "segment") -> None:
+        """Raise `SegmentInvalid` unless it could be a service's in some network.
+
+        At least two ends, no circuit twice, rates between 0 and `MAX_KBPS` and not both zero, labels of
+        at most 24 bits. *path* is how the error's path begins.
+        """
+        if len(self.ends) < 2:
+            raise SegmentInvalid(path, f"a service joins at least two circuits, {len(self.ends)} given")
+        seen: dict[Circuit, int] = {}
+        for i, end in enumerate(self.ends):
+            flow, label = end.flow, end.circuit.label
+            if not (0 <= flow.ingress <= MAX_KBPS and 0 <= flow.egress <= MAX_KBPS):
+                raise SegmentInvalid(f"{path}[{i}]", f"a rate lies outside 0 to {MAX_KBPS} kbit/s")
+            if not flow.ingress and not flow.egress:
+                raise SegmentInvalid(f"{path}[{i}].ingress-bw", "ingress and egress are both zero")
+            if label is None:
+                continue
+            if not 0 <= label <= MAX_LABEL:
+                raise SegmentInvalid(f"{path}[{i}].label", f"a label lies between 0 and {MAX_LABEL}, got {label}")
+            if end.circuit in seen:
+                raise SegmentInvalid(f"{path}[{i}]", f"circuit {end.circuit} is there twice (also {path}[{seen[end.circuit]}])")
+            seen[end.circuit] = i
+
+
+def _key(end: End) -> tuple[str, int, int, int]:
+    label = end.circuit.label
+    return end.circuit.terminal, -1 if label is None else label, end.flow.ingress, end.flow.egress

@@ -1,0 +1,120 @@
+"""What is told of a service beside its status: faults, conditions, changes, who gave a command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from attrs import Factory, field, frozen
+
+from dpb_framework.errors import DpbError
+from dpb_framework.model.circuit import Segment
+from dpb_framework.model.lifecycle import Desired, Status
+
+
+@frozen
+class Caller:
+    """Who gives a command. `system` callers are the broker itself; they own what they make."""
+
+    name: str
+    system: bool = False
+
+
+SYSTEM = Caller("dpb", system=True)
+"""The broker itself: superiors, drivers, recovery."""
+
+ANYBODY = Caller("anonymous")
+"""A caller whom no access control named."""
+
+
+@frozen
+class Fault:
+    """Why a service is where it is: an error as data, so that it can be stored and sent.
+
+    `code` is the error's, `text` the line for people, `facts` its attributes as plain data.
+    """
+
+    code: str
+    text: str
+    facts: Mapping[str, Any] = field(factory=dict)
+
+    @classmethod
+    def of(cls, error: BaseException) -> Fault:
+        """Describe *error*; one that is no `DpbError` is told as an internal fault with its type."""
+        if isinstance(error, DpbError):
+            return cls(error.code, str(error), error.facts)
+        return cls("internal", f"internal fault, please report it: {type(error).__name__}: {error}")
+
+
+@frozen(order=True)
+class Condition:
+    """Something that holds beside the status.
+
+    Kinds: `unconfirmed` (contact with `where` is lost, the state there is not known), `port-down` (an interface
+    is dead), `unenforced` (a rate that `where` cannot enforce).
+    """
+
+    kind: str
+    where: str
+    text: str = ""
+
+
+class Change(str, Enum):
+    """Where a change without interruption is."""
+
+    NONE = "none"
+    PREPARING = "preparing"
+    PREPARED = "prepared"
+    COMMITTING = "committing"
+    ABORTING = "aborting"
+
+
+@frozen
+class Totals:
+    """What an owner holds in one network, the request in question not counted. Rates are kbit/s."""
+
+    services: int = 0
+    circuits: int = 0
+    ingress: int = 0
+    egress: int = 0
+
+
+class EventKind(str, Enum):
+    """What an event tells of."""
+
+    SERVICE = "service"
+    TERMINAL = "terminal"
+    TRUNK = "trunk"
+    MODEL = "model"
+
+
+@frozen
+class Event:
+    """Something that happened in a network.
+
+    `number` grows by one from event to event of a network. A MODEL event is only a hint that what superiors see
+    has changed: it is not stored and has number 0. `data` is plain: for a service `{"id", "status", "desired",
+    "change", "error"}`, for a terminal or trunk `{"name", "present"}`.
+    """
+
+    network: str
+    number: int
+    kind: EventKind
+    data: Mapping[str, Any] = Factory(dict)
+
+
+@frozen
+class ServiceView:
+    """A service as it is at one moment, for whoever shows or stores it."""
+
+    network: str
+    id: int
+    handle: str | None
+    owner: str
+    status: Status
+    desired: Desired
+    change: Change
+    segment: Segment | None
+    error: Fault | None
+    conditions: tuple[Condition, ...]

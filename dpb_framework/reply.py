@@ -1,0 +1,138 @@
+"""A reply that comes later: how the kernel waits without holding a thread.
+
+Lighter than `concurrent.futures.Future` (no condition variable until somebody blocks), which matters
+because a define makes several for each inferior network. `to_asyncio` is the adapter for event loops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from dpb_framework.errors import TimedOut
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_thread = threading.local()
+
+
+def forbid_blocking(forbidden: bool) -> bool:
+    """Mark this thread as one that must not block on a reply; return what the mark was before."""
+    before = getattr(_thread, "forbidden", False)
+    _thread.forbidden = forbidden
+    return before
+
+
+class Reply(Generic[T]):
+    """The outcome of a command: a value or an error, now or later, exactly once."""
+
+    __slots__ = ("_callbacks", "_error", "_settled", "_value")
+
+    def __init__(self) -> None:
+        self._settled = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[Reply[T]], None]] | None = None
+
+    @classmethod
+    def of(cls, value: T) -> Reply[T]:
+        """Return a reply that has come already."""
+        reply = cls()
+        reply._value = value
+        reply._settled = True
+        return reply
+
+    @classmethod
+    def failed(cls, error: BaseException) -> Reply[T]:
+        """Return a reply that is an error already."""
+        reply = cls()
+        reply._error = error
+        reply._settled = True
+        return reply
+
+    @property
+    def settled(self) -> bool:
+        """Whether the outcome is known."""
+        return self._settled
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error, or None when there is none (or none yet)."""
+        return self._error
+
+    @property
+    def value(self) -> T:
+        """The value of a settled reply; its error is raised."""
+        if not self._settled:
+            raise RuntimeError("the reply has not come yet")
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[no-any-return]
+
+    def resolve(self, value: T) -> bool:
+        """Settle with a value. False when it was settled before: the first outcome holds."""
+        return self._settle(value, None)
+
+    def fail(self, error: BaseException) -> bool:
+        """Settle with an error. False when it was settled before."""
+        return self._settle(None, error)
+
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
+        with _lock:
+            if self._settled:
+                return False
+            self._value = value
+            self._error = error
+            self._settled = True
+            callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback(self)
+        return True
+
+    def then(self, callback: Callable[[Reply[T]], None]) -> None:
+        """Call *callback* with this reply once it is settled: at once if it is, else in the settling thread."""
+        with _lock:
+            if not self._settled:
+                if self._callbacks is None:
+                    self._callbacks = [callback]
+                else:
+                    self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def result(self, timeout: float | None = 30.0) -> T:
+        """Block until the reply is there and return its value or raise its error.
+
+        For people, scripts and tests; `timeout` in seconds. A kernel thread must not call it.
+        """
+        if not self._settled:
+            if getattr(_thread, "forbidden", False):
+                raise RuntimeError("a kernel thread must not block on a reply: use then()")
+            arrived = threading.Event()
+            self.then(lambda _: arrived.set())
+            if not arrived.wait(timeout):
+                raise TimedOut("the reply", timeout or 0.0)
+        return self.value
+
+
+def to_asyncio(reply: Reply[T]) -> asyncio.Future[T]:
+    """Return an asyncio future (of the running loop) that settles as *reply* does."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle() -> None:
+        if future.done():
+            return
+        if reply.error is not None:
+            future.set_exception(reply.error)
+        else:
+            future.set_result(reply.value)
+
+    if reply.settled:
+        settle()
+    else:
+        reply.then(lambda _: loop.call_soon_threadsafe(settle))
+    return future

@@ -1,0 +1,1 @@
+"""DataPlane Broker: the client commands of dpb."""

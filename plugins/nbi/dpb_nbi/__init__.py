@@ -1,0 +1,1 @@
+"""DataPlane Broker: northbound interfaces (REST)."""

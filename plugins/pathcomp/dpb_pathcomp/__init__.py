@@ -1,0 +1,1 @@
+"""DataPlane Broker: path computation and its bench."""

@@ -1,0 +1,1 @@
+"""DataPlane Broker: durable stores on SQLAlchemy, for SQLite and PostgreSQL."""
