@@ -1,0 +1,58 @@
+# make run     the GEANT demonstration: a broker, its topology, two services (ONCE=1: end after showing them)
+# make test    all tests
+# make lint    ruff, mypy, import-linter, and whether the generated pages of docs/ are current
+# make bench   planning and define against one Dijkstra, on WORKLOAD (default: a generated network of 54 switches)
+# make soak    the long tests: more crash rounds, more generated cases
+# make docs    write the generated pages of docs/ again
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+PROJECTS := $(wildcard pyproject.toml plugins/*/pyproject.toml examples/*/pyproject.toml ryu_apps/pyproject.toml)
+# A virtual environment holds absolute paths: one that was copied along with the work tree is of no use here.
+HERE := $(shell pwd | cksum | cut -d' ' -f1)
+RUN_STAMP := $(VENV)/.run-$(HERE)
+DEV_STAMP := $(VENV)/.dev-$(HERE)
+PYTEST_ARGS ?=
+WORKERS ?= 2
+
+.PHONY: help run test lint bench soak docs clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(RUN_STAMP): requirements.txt tools/venv $(PROJECTS)
+	@tools/venv $(VENV) requirements.txt
+	@touch $@
+
+$(DEV_STAMP): requirements.txt requirements-dev.txt tools/venv $(PROJECTS)
+	@tools/venv $(VENV) requirements-dev.txt
+	@touch $@ $(RUN_STAMP)
+
+run: $(RUN_STAMP)
+	@exec $(PY) -m dpb_geant $(if $(filter 1 yes true,$(ONCE)),--once)
+
+test: $(DEV_STAMP)
+	@tools/system-packages
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(DEV_STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	@tools/types $(PY)
+	$(VENV)/bin/lint-imports --no-cache
+	$(PY) tools/docs.py --check
+
+docs: $(DEV_STAMP)
+	$(PY) tools/docs.py
+
+bench: $(DEV_STAMP)
+	@exec tools/bench $(PY) $(WORKLOAD)
+
+soak: $(DEV_STAMP)
+	@tools/system-packages
+	DPB_SOAK=1 HYPOTHESIS_PROFILE=soak $(PY) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(VENV) .run build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,27 @@
+"""What holds for every test: nothing of the user's own folders is read or written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports stevedore: it keeps entry points in the user's cache, stale for up to two minutes.
+# Workers of xdist inherit the environment, and with it the folder; who made it removes it.
+_made: str | None = None
+if "DPB_TESTS_FOLDER" not in os.environ:
+    os.environ["DPB_TESTS_FOLDER"] = _made = tempfile.mkdtemp(prefix="dpb-tests-")
+for _variable in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+    os.environ[_variable] = os.environ["DPB_TESTS_FOLDER"]
+
+settings.register_profile("soak", max_examples=2000, deadline=None)
+settings.register_profile("quick", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _made is not None:
+        shutil.rmtree(_made, ignore_errors=True)

@@ -1,0 +1,208 @@
+"""Write the generated parts of docs/ again, or say with --check that they are current.
+
+docs/contracts.md and docs/hooks.md are generated whole, from the docstrings that are the contracts. In other pages
+what stands between `<!-- generated: NAME -->` and `<!-- end -->` is: the states' diagram, the list of commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+CONTRACTS = ("network", "fabric", "algorithm", "store", "nbi", "kind")
+CLAUSE = re.compile(r"(?<![\w-])([A-Z]\d+)\. ")
+
+_CONTRACTS_INTRO = """\
+# Contracts
+
+*Generated from the docstrings of `dpb_framework/contracts/` by `make docs`.*
+
+A contract is an abstract base class. Its clauses are numbered: conformance tests and error reports cite them. The
+suites that test them are in `dpb_framework.testing`; the [author's guide](authors-guide.md) tells how to run them
+on a plugin. Rates are int kbit/s, delays int microseconds, everywhere.
+"""
+
+_HOOKS_INTRO = """\
+# Hooks
+
+*Generated from `dpb_framework/hookspecs.py` by `make docs`.*
+
+A hook is how a listener takes part without being chosen: every listener that the configuration names is called.
+There are two verbs. **ask** comes before a change, under the admission lock, and may refuse it; it must not block.
+**tell** comes after the change is stored, and cannot refuse.
+
+A listener is a class whose methods carry these names under `dpb_framework.hookspecs.hookimpl`, offered in the entry
+point group `dpb.listeners` and named in the configuration as `[[listener]]`. A method may leave out arguments that
+it does not need; a method whose name is no hook's stops the broker from starting, with the nearest hook's name.
+[The third-party example](../examples/third_party/README.md) has one with both verbs.
+"""
+
+
+def clauses_of(docstring: str) -> Iterator[tuple[str, str]]:
+    """Yield the numbered clauses of a docstring: number and sentences, on one line. A clause ends its paragraph."""
+    for paragraph in re.split(r"\n\s*\n", docstring):
+        marks = list(CLAUSE.finditer(paragraph))
+        ends = [*(mark.start() for mark in marks[1:]), len(paragraph)]
+        for mark, end in zip(marks, ends, strict=False):
+            yield mark[1], " ".join(paragraph[mark.end() : end].split())
+
+
+def _prose(docstring: str) -> str:
+    """Return a docstring as Markdown: its text, its clauses as a list."""
+    out: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
+        first = CLAUSE.search(paragraph)
+        text = " ".join(paragraph[: first.start() if first else None].split())
+        out += [text] if text else []
+        listing = [f"* **{number}.** {sentence}" for number, sentence in clauses_of(paragraph)]
+        out += ["\n".join(listing)] if listing else []
+    return "\n\n".join(out)
+
+
+def _signature(function: ast.FunctionDef) -> str:
+    arguments = ast.unparse(function.args)
+    arguments = re.sub(r"^(self|cls)(, )?", "", arguments)
+    answer = f" -> {ast.unparse(function.returns)}" if function.returns else ""
+    if any(isinstance(d, ast.Name) and d.id == "property" for d in function.decorator_list):
+        return f"{function.name}: {answer[4:]}"
+    return f"{function.name}({arguments}){answer}"
+
+
+def _members(found: ast.ClassDef) -> Iterator[str]:
+    fields: list[str] = []
+    for item in found.body:
+        if isinstance(item, ast.AnnAssign):
+            fields.append(f"{ast.unparse(item.target)}: {ast.unparse(item.annotation)}")
+        elif isinstance(item, ast.Assign):
+            fields.append(ast.unparse(item))
+        elif (
+            fields and isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and item is not found.body[0]
+        ):
+            fields[-1] += "  # " + " ".join(str(item.value.value).split())
+    if fields:
+        yield "```python\n" + "\n".join(fields) + "\n```"
+    for item in found.body:
+        if not isinstance(item, ast.FunctionDef) or item.name.startswith("_"):
+            continue
+        yield f"#### `{_signature(item)}`"
+        if text := ast.get_docstring(item):
+            yield _prose(text)
+
+
+def contracts_page() -> str:
+    """Return docs/contracts.md."""
+    parts = [_CONTRACTS_INTRO.rstrip()]
+    for name in CONTRACTS:
+        tree = ast.parse((ROOT / "dpb_framework" / "contracts" / f"{name}.py").read_text("utf-8"))
+        heading, _, about = (ast.get_docstring(tree) or "").partition("\n\n")
+        title = re.sub(r"^The contract ", "", " ".join(heading.split()))
+        parts.append(f"## {title}")
+        parts += [_prose(about)] if about else []
+        for item in tree.body:
+            if isinstance(item, ast.ClassDef) and not item.name.startswith("_"):
+                parts.append(f"### `{item.name}`")
+                parts += [_prose(ast.get_docstring(item) or ""), *_members(item)]
+            elif isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
+                parts += [f"### `{_signature(item)}`", _prose(ast.get_docstring(item) or "")]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def hooks_page() -> str:
+    """Return docs/hooks.md."""
+    tree = ast.parse((ROOT / "dpb_framework" / "hookspecs.py").read_text("utf-8"))
+    parts = [_HOOKS_INTRO.rstrip()]
+    for item in tree.body:
+        if not isinstance(item, ast.FunctionDef):
+            continue
+        arguments = [argument.arg for argument in item.args.args]
+        parts.append(f"## {item.name}({', '.join(arguments)})")
+        parts.append(_prose(ast.get_docstring(item) or ""))
+        parts.append(
+            "\n".join(f"* `{a.arg}`: `{ast.unparse(a.annotation)}`" for a in item.args.args if a.annotation is not None)
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield every command that `dpb` has, with the first sentence of its help, in the order of their names."""
+
+    def walk(group: click.Group, path: str) -> Iterator[tuple[str, str]]:
+        context = click.Context(group, info_name=path)
+        for name in sorted(group.list_commands(context)):
+            command = group.get_command(context, name)
+            if command is None:
+                raise SystemExit(f"command {path} {name} is listed and cannot be had; see `dpb plugins`")
+            if isinstance(command, click.Group):
+                yield from walk(command, f"{path} {name}")
+                continue
+            arguments = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
+            yield " ".join([path, name, *arguments]), (command.help or "").strip().split("\n\n")[0].replace("\n", " ")
+
+    yield from walk(import_module("dpb_framework.cli").main, "dpb")
+
+
+def _commands_table() -> str:
+    rows = [f"| `{usage.replace('|', '/')}` | {text} |" for usage, text in commands()]
+    return "\n".join(["| command | what it does |", "|---|---|", *rows])
+
+
+def _diagram() -> str:
+    return f"```mermaid\n{import_module('dpb_framework.model').diagram()}\n```"
+
+
+GENERATED = {"states": _diagram, "commands": _commands_table}
+
+
+def _filled(text: str) -> str:
+    def fill(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{GENERATED[match[2]]()}\n{match[3]}"
+
+    return re.sub(r"(<!-- generated: (\w+) -->)\n.*?(<!-- end -->)", fill, text, flags=re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that is generated in whole or in part, as it should be."""
+    found = {DOCS / "contracts.md": contracts_page(), DOCS / "hooks.md": hooks_page()}
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text("utf-8")
+        if "<!-- generated:" in text:
+            found[page] = _filled(text)
+    return found
+
+
+def main() -> int:
+    """Write or check; 1 when a check finds a page that is not current."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when something would change")
+    asked = parser.parse_args()
+    stale = 0
+    for page, text in pages().items():
+        before = page.read_text("utf-8") if page.exists() else ""
+        if before == text:
+            continue
+        stale += 1
+        name = str(page.relative_to(ROOT))
+        if asked.check:
+            diff = difflib.unified_diff(
+                before.splitlines(), text.splitlines(), name, f"{name} (generated)", lineterm=""
+            )
+            print("\n".join([*list(diff)[:20], f"{name} is not current: make docs"]), file=sys.stderr)
+        else:
+            page.write_text(text, "utf-8")
+            print(name)
+    return 1 if asked.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
