@@ -1,0 +1,230 @@
+"""The conformance suite of path computation: clauses A1 to A8 of `dpb_framework.contracts.algorithm`.
+
+An author's test is a subclass with one fixture:
+
+    class TestMine(AlgorithmContract):
+        @pytest.fixture
+        def algorithm(self) -> Algorithm:
+            return Mine()
+"""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
+from dpb_framework.errors import ConfigInvalid
+from dpb_framework.networks.tree import check_fits, tree_loads
+from dpb_framework.testing.instances import Instance, any_instance, demand_of, instances
+from dpb_framework.testing.topologies import barabasi_albert, from_pairs, grid, line, ring
+
+DEADLINE = 120.0
+"""Seconds after which a request that does not return is given up: a guard against endless ones, not a measure of speed."""
+
+
+def verify(topology: Topology, demand: Demand, residual: Residual, outcome: Outcome) -> None:
+    """Assert that *outcome* is what the contract allows for these arguments (A3, A4)."""
+    if isinstance(outcome, NoTree):
+        assert outcome.reason, "a refusal has a reason"
+        assert "\n" not in outcome.reason, "a reason is one line"
+        assert isinstance(outcome.proved, bool)
+        return
+    assert isinstance(outcome, Tree), f"expected a Tree or a NoTree, got {outcome!r}"
+    loads = tree_loads(topology, outcome.edges, demand)  # ValueError tells why it is no tree
+    short = check_fits(loads, residual)
+    assert not short, f"edges {short} of {outcome} do not have what they are to carry, or are out"
+
+
+def within_deadline(call: Callable[[], Outcome]) -> Any:
+    """Run *call* in a child process and return what it returned; fail when it has not ended after `DEADLINE`."""
+    context = multiprocessing.get_context("fork")  # the call need not be picklable
+    here, there = context.Pipe(duplex=False)
+
+    def child() -> None:
+        there.send(call())
+
+    process = context.Process(target=child, daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking while threads run; the child only computes
+        process.start()
+    there.close()
+    try:
+        assert here.poll(DEADLINE), f"A1: the request did not return within {DEADLINE:g} s"
+        try:
+            return here.recv()
+        except EOFError:
+            pytest.fail("A1: the planner raised or died in the child process; its traceback is in the captured output")
+    finally:
+        process.kill()
+        process.join()
+        here.close()
+
+
+def _replay(planner: Planner, cases: list[Instance]) -> list[Outcome]:
+    return [planner.plan(case.demand, case.residual) for case in cases]
+
+
+def _sequence(seed: int) -> tuple[Topology, list[Instance]]:
+    topology, residual = barabasi_albert(12, 2, seed=seed, capacity=60)
+    terminals = [case.demand for case in instances(seed, 60)]
+    return topology, [Instance(topology, residual, demand) for demand in terminals]
+
+
+class AlgorithmContract:
+    """Subclass it, and give the fixture `algorithm`."""
+
+    @pytest.fixture
+    def algorithm(self) -> Algorithm:
+        """Return the algorithm to be tested."""
+        raise NotImplementedError("override the fixture `algorithm`")
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_a1_a3_a4_what_is_answered_holds(self, algorithm: Algorithm, seed: int) -> None:
+        trees = 0
+        for case in instances(seed, 300):
+            outcome = algorithm.planner(case.topology).plan(case.demand, case.residual)
+            verify(case.topology, case.demand, case.residual, outcome)
+            trees += isinstance(outcome, Tree)
+        assert trees > 100, "an algorithm finds a tree for a good part of these requests"
+
+    @settings(
+        max_examples=200,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
+    )
+    @given(case=any_instance())
+    def test_a1_a3_a4_whatever_is_asked(self, algorithm: Algorithm, case: Instance) -> None:
+        outcome = algorithm.planner(case.topology).plan(case.demand, case.residual)
+        verify(case.topology, case.demand, case.residual, outcome)
+
+    def test_a1_a_single_vertex_needs_no_trunk(self, algorithm: Algorithm) -> None:
+        topology, residual = line(3)
+        outcome = algorithm.planner(topology).plan(demand_of((1, 10, 10)), residual)
+        assert isinstance(outcome, Tree)
+        assert tuple(outcome.edges) == ()
+
+    def test_a1_without_a_connection_there_is_no_tree(self, algorithm: Algorithm) -> None:
+        topology, residual = from_pairs(4, [(0, 1), (2, 3)])
+        assert isinstance(algorithm.planner(topology).plan(demand_of((0, 1, 1), (3, 1, 1)), residual), NoTree)
+
+    def test_a1_a_network_without_trunks(self, algorithm: Algorithm) -> None:
+        topology, residual = from_pairs(2, [])
+        assert isinstance(algorithm.planner(topology).plan(demand_of((0, 1, 1), (1, 1, 1)), residual), NoTree)
+
+    def test_a1_self_loops_are_no_way(self, algorithm: Algorithm) -> None:
+        topology, residual = from_pairs(3, [(0, 0), (0, 1), (1, 1), (1, 2)])
+        outcome = algorithm.planner(topology).plan(demand_of((0, 1, 1), (2, 1, 1)), residual)
+        assert isinstance(outcome, Tree)
+        assert sorted(outcome.edges) == [1, 3]
+
+    def test_a3_a_path_that_fits_is_found(self, algorithm: Algorithm) -> None:
+        topology, residual = ring(5, capacity=100)
+        residual.upstream[0] = 9
+        outcome = algorithm.planner(topology).plan(demand_of((0, 10, 10), (1, 10, 10)), residual)
+        assert isinstance(outcome, Tree)
+        assert sorted(outcome.edges) == [1, 2, 3, 4]
+
+    def test_a3_directions_are_told_apart(self, algorithm: Algorithm) -> None:
+        topology, residual = line(2)
+        residual.upstream[0], residual.downstream[0] = 600, 10
+        planner = algorithm.planner(topology)
+        assert isinstance(planner.plan(demand_of((0, 600, 10), (1, 10, 600)), residual), Tree)
+        assert isinstance(planner.plan(demand_of((1, 600, 10), (0, 10, 600)), residual), NoTree)
+
+    def test_a3_one_way_traffic_uses_a_one_way_trunk(self, algorithm: Algorithm) -> None:
+        topology, residual = line(2)
+        residual.upstream[0], residual.downstream[0] = 5, 0
+        planner = algorithm.planner(topology)
+        assert isinstance(planner.plan(demand_of((0, 5, 0), (1, 0, 5)), residual), Tree)
+        assert isinstance(planner.plan(demand_of((0, 0, 5), (1, 5, 0)), residual), NoTree)
+
+    def test_a3_a_trunk_parallel_to_another(self, algorithm: Algorithm) -> None:
+        topology, residual = from_pairs(3, [(0, 1), (1, 0), (0, 1), (1, 2), (2, 1)], capacity=10)
+        residual.upstream[0] = residual.downstream[1] = residual.upstream[3] = 9
+        outcome = algorithm.planner(topology).plan(demand_of((0, 10, 10), (2, 10, 10)), residual)
+        assert isinstance(outcome, Tree)
+        assert sorted(outcome.edges) == [2, 4]
+
+    def test_a4_what_is_out_is_not_used_even_for_nothing(self, algorithm: Algorithm) -> None:
+        topology, residual = line(3)
+        residual.upstream[1] = residual.downstream[1] = 0
+        demand = demand_of((0, 5, 0), (1, 0, 5), (2, 5, 0))
+        assert isinstance(algorithm.planner(topology).plan(demand, residual), NoTree)
+        quiet = demand_of((0, 5, 0), (2, 5, 0))  # nobody listens: no trunk carries anything
+        assert isinstance(algorithm.planner(topology).plan(quiet, residual), NoTree)
+
+    def test_a1_an_asymmetric_request_that_does_not_fit_ends(self, algorithm: Algorithm) -> None:
+        topology, residual = line(2, capacity=1_000_000)
+        residual.upstream[0] -= 600_000
+        residual.downstream[0] -= 600_000
+        demand = demand_of((0, 10_000, 600_000), (1, 600_000, 10_000))
+        planner = algorithm.planner(topology)
+        outcome = within_deadline(lambda: planner.plan(demand, residual))
+        assert isinstance(outcome, NoTree)
+
+    def test_a1_many_trunks_that_all_fall_short_end(self, algorithm: Algorithm) -> None:
+        topology, residual = grid(6, 6, capacity=30)
+        corners = ((0, 10, 40), (5, 40, 10), (30, 10, 40), (35, 40, 10), (14, 40, 40))
+        planner = algorithm.planner(topology)
+        outcome = within_deadline(lambda: planner.plan(demand_of(*corners), residual))
+        verify(topology, demand_of(*corners), residual, outcome)
+
+    def test_a1_long_delays_end(self, algorithm: Algorithm) -> None:
+        topology, residual = barabasi_albert(30, 2, seed=7, capacity=15)
+        slow = Topology(
+            30, topology.tails, topology.heads, [10**12 + edge for edge in range(len(topology.tails))], topology.names
+        )
+        planner = algorithm.planner(slow)
+        demand = demand_of((3, 10, 5), (17, 5, 10), (29, 10, 10), (11, 5, 5))
+        outcome = within_deadline(lambda: planner.plan(demand, residual))
+        verify(slow, demand, residual, outcome)
+
+    def test_a2_arguments_are_left_as_they_are(self, algorithm: Algorithm) -> None:
+        for case in instances(11, 120):
+            planner = algorithm.planner(case.topology)
+            demand, residual = copy.deepcopy(case.demand), copy.deepcopy(case.residual)
+            planner.plan(case.demand, case.residual)
+            assert case.demand == demand
+            assert case.residual == residual
+
+    def test_a2_residuals_may_change_between_requests(self, algorithm: Algorithm) -> None:
+        topology, residual = line(2, capacity=10)
+        planner = algorithm.planner(topology)
+        demand = demand_of((0, 10, 10), (1, 10, 10))
+        assert isinstance(planner.plan(demand, residual), Tree)
+        residual.upstream[0] = 9
+        assert isinstance(planner.plan(demand, residual), NoTree)
+        residual.upstream[0] = 10
+        assert isinstance(planner.plan(demand, residual), Tree)
+
+    def test_a5_the_same_requests_have_the_same_answers(self, algorithm: Algorithm) -> None:
+        topology, cases = _sequence(3)
+        first = _replay(algorithm.planner(topology), cases)
+        assert _replay(algorithm.planner(topology), cases) == first
+
+    def test_a5_also_in_another_process(self, algorithm: Algorithm) -> None:
+        topology, cases = _sequence(4)
+        here = _replay(algorithm.planner(topology), cases)
+        there: Any = within_deadline(lambda: _replay(algorithm.planner(topology), cases))  # type: ignore[arg-type,return-value]
+        assert there == here
+
+    def test_a8_several_planners_side_by_side(self, algorithm: Algorithm) -> None:
+        sequences = [_sequence(seed) for seed in (5, 6, 7)]
+        alone = [_replay(algorithm.planner(topology), cases) for topology, cases in sequences]
+        planners = [algorithm.planner(topology) for topology, _ in sequences]
+        together: list[list[Outcome]] = [[] for _ in planners]
+        for turn in range(len(sequences[0][1])):
+            for planner, (_, cases), answers in zip(planners, sequences, together, strict=True):
+                answers.append(planner.plan(cases[turn].demand, cases[turn].residual))
+        assert together == alone
+
+    def test_a7_an_unknown_setting_is_refused(self, algorithm: Algorithm) -> None:
+        with pytest.raises((ConfigInvalid, TypeError)):
+            type(algorithm)(no_such_setting=1)
