@@ -16,13 +16,15 @@ def mismatches(found: type, contract: type) -> list[str]:
         if isinstance(promised, property):
             if inspect.isfunction(given):
                 problems.append(f"{name} is a method, the contract has a property")
-        elif inspect.isfunction(promised):
+            continue
+        promised, given = (m.__func__ if isinstance(m, classmethod) else m for m in (promised, given))
+        if inspect.isfunction(promised):
             problems += _mismatch(name, promised, given)
     return problems
 
 
 def _mismatch(name: str, promised: Callable[..., Any], given: Any) -> list[str]:
-    if isinstance(given, property) or not (callable(given) or isinstance(given, staticmethod | classmethod)):
+    if isinstance(given, property) or not (callable(given) or isinstance(given, staticmethod)):
         return [f"{name} is no method, the contract has one"]
     if not inspect.isfunction(given):
         # Made by something else than a def (a partial, a descriptor): no signature to compare before it is bound.
