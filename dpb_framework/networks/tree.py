@@ -21,7 +21,7 @@ _TWO = _ONE << 1
 
 
 def tree_loads(topology: Topology, edges: Sequence[int], demand: Demand) -> list[Load]:
-    """Return what each edge of a proposed tree carries, in the order of *edges*, as (edge, upstream, downstream) kbit/s.
+    """Return what each edge of a proposed tree carries: (edge, upstream, downstream) kbit/s, in the order of *edges*.
 
     Towards the far side an edge carries min(sum of ingress on the near side, sum of egress on the far side), and
     back likewise. `ValueError`, one line, unless *edges* are distinct and in range, form one tree, join all of the

@@ -26,7 +26,7 @@ from dpb_framework.testing.instances import Instance, any_instance, demand_of, i
 from dpb_framework.testing.topologies import barabasi_albert, from_pairs, grid, line, ring
 
 DEADLINE = 120.0
-"""Seconds after which a request that does not return is given up: a guard against endless ones, not a measure of speed."""
+"""Seconds after which a request that does not return is given up: against endless ones, not a measure of speed."""
 
 
 def verify(topology: Topology, demand: Demand, residual: Residual, outcome: Outcome) -> None:
@@ -87,6 +87,7 @@ class AlgorithmContract:
 
     @pytest.mark.parametrize("seed", range(4))
     def test_a1_a3_a4_what_is_answered_holds(self, algorithm: Algorithm, seed: int) -> None:
+        """Seeded instances of all shapes: what is answered holds."""
         trees = 0
         for case in instances(seed, 300):
             outcome = algorithm.planner(case.topology).plan(case.demand, case.residual)
@@ -97,34 +98,44 @@ class AlgorithmContract:
     @settings(
         max_examples=200,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+            HealthCheck.too_slow,
+        ],
     )
     @given(case=any_instance())
     def test_a1_a3_a4_whatever_is_asked(self, algorithm: Algorithm, case: Instance) -> None:
+        """Generated instances: what is answered holds."""
         outcome = algorithm.planner(case.topology).plan(case.demand, case.residual)
         verify(case.topology, case.demand, case.residual, outcome)
 
     def test_a1_a_single_vertex_needs_no_trunk(self, algorithm: Algorithm) -> None:
+        """A single vertex has the empty tree."""
         topology, residual = line(3)
         outcome = algorithm.planner(topology).plan(demand_of((1, 10, 10)), residual)
         assert isinstance(outcome, Tree)
         assert tuple(outcome.edges) == ()
 
     def test_a1_without_a_connection_there_is_no_tree(self, algorithm: Algorithm) -> None:
+        """Parts that are not connected are not joined."""
         topology, residual = from_pairs(4, [(0, 1), (2, 3)])
         assert isinstance(algorithm.planner(topology).plan(demand_of((0, 1, 1), (3, 1, 1)), residual), NoTree)
 
     def test_a1_a_network_without_trunks(self, algorithm: Algorithm) -> None:
+        """A network without trunks refuses."""
         topology, residual = from_pairs(2, [])
         assert isinstance(algorithm.planner(topology).plan(demand_of((0, 1, 1), (1, 1, 1)), residual), NoTree)
 
     def test_a1_self_loops_are_no_way(self, algorithm: Algorithm) -> None:
+        """A trunk from a switch to itself is never used."""
         topology, residual = from_pairs(3, [(0, 0), (0, 1), (1, 1), (1, 2)])
         outcome = algorithm.planner(topology).plan(demand_of((0, 1, 1), (2, 1, 1)), residual)
         assert isinstance(outcome, Tree)
         assert sorted(outcome.edges) == [1, 3]
 
     def test_a3_a_path_that_fits_is_found(self, algorithm: Algorithm) -> None:
+        """The long way round is taken where the short one is too thin."""
         topology, residual = ring(5, capacity=100)
         residual.upstream[0] = 9
         outcome = algorithm.planner(topology).plan(demand_of((0, 10, 10), (1, 10, 10)), residual)
@@ -132,6 +143,7 @@ class AlgorithmContract:
         assert sorted(outcome.edges) == [1, 2, 3, 4]
 
     def test_a3_directions_are_told_apart(self, algorithm: Algorithm) -> None:
+        """What fits one way does not fit the other way round."""
         topology, residual = line(2)
         residual.upstream[0], residual.downstream[0] = 600, 10
         planner = algorithm.planner(topology)
@@ -139,6 +151,7 @@ class AlgorithmContract:
         assert isinstance(planner.plan(demand_of((1, 600, 10), (0, 10, 600)), residual), NoTree)
 
     def test_a3_one_way_traffic_uses_a_one_way_trunk(self, algorithm: Algorithm) -> None:
+        """A rate of zero needs nothing."""
         topology, residual = line(2)
         residual.upstream[0], residual.downstream[0] = 5, 0
         planner = algorithm.planner(topology)
@@ -146,6 +159,7 @@ class AlgorithmContract:
         assert isinstance(planner.plan(demand_of((0, 0, 5), (1, 5, 0)), residual), NoTree)
 
     def test_a3_a_trunk_parallel_to_another(self, algorithm: Algorithm) -> None:
+        """Of parallel trunks those with room are taken."""
         topology, residual = from_pairs(3, [(0, 1), (1, 0), (0, 1), (1, 2), (2, 1)], capacity=10)
         residual.upstream[0] = residual.downstream[1] = residual.upstream[3] = 9
         outcome = algorithm.planner(topology).plan(demand_of((0, 10, 10), (2, 10, 10)), residual)
@@ -153,6 +167,7 @@ class AlgorithmContract:
         assert sorted(outcome.edges) == [2, 4]
 
     def test_a4_what_is_out_is_not_used_even_for_nothing(self, algorithm: Algorithm) -> None:
+        """An edge with zero both ways is out, also for a load of zero."""
         topology, residual = line(3)
         residual.upstream[1] = residual.downstream[1] = 0
         demand = demand_of((0, 5, 0), (1, 0, 5), (2, 5, 0))
@@ -161,6 +176,7 @@ class AlgorithmContract:
         assert isinstance(algorithm.planner(topology).plan(quiet, residual), NoTree)
 
     def test_a1_an_asymmetric_request_that_does_not_fit_ends(self, algorithm: Algorithm) -> None:
+        """The request on which the broker that came before counted for ever."""
         topology, residual = line(2, capacity=1_000_000)
         residual.upstream[0] -= 600_000
         residual.downstream[0] -= 600_000
@@ -170,6 +186,7 @@ class AlgorithmContract:
         assert isinstance(outcome, NoTree)
 
     def test_a1_many_trunks_that_all_fall_short_end(self, algorithm: Algorithm) -> None:
+        """One elimination after the other comes to an end."""
         topology, residual = grid(6, 6, capacity=30)
         corners = ((0, 10, 40), (5, 40, 10), (30, 10, 40), (35, 40, 10), (14, 40, 40))
         planner = algorithm.planner(topology)
@@ -177,6 +194,7 @@ class AlgorithmContract:
         verify(topology, demand_of(*corners), residual, outcome)
 
     def test_a1_long_delays_end(self, algorithm: Algorithm) -> None:
+        """Large delays cost no time."""
         topology, residual = barabasi_albert(30, 2, seed=7, capacity=15)
         slow = Topology(
             30, topology.tails, topology.heads, [10**12 + edge for edge in range(len(topology.tails))], topology.names
@@ -187,6 +205,7 @@ class AlgorithmContract:
         verify(slow, demand, residual, outcome)
 
     def test_a2_arguments_are_left_as_they_are(self, algorithm: Algorithm) -> None:
+        """Neither argument is changed."""
         for case in instances(11, 120):
             planner = algorithm.planner(case.topology)
             demand, residual = copy.deepcopy(case.demand), copy.deepcopy(case.residual)
@@ -195,6 +214,7 @@ class AlgorithmContract:
             assert case.residual == residual
 
     def test_a2_residuals_may_change_between_requests(self, algorithm: Algorithm) -> None:
+        """Each request sees the residuals as they are then."""
         topology, residual = line(2, capacity=10)
         planner = algorithm.planner(topology)
         demand = demand_of((0, 10, 10), (1, 10, 10))
@@ -205,17 +225,20 @@ class AlgorithmContract:
         assert isinstance(planner.plan(demand, residual), Tree)
 
     def test_a5_the_same_requests_have_the_same_answers(self, algorithm: Algorithm) -> None:
+        """A second planner repeats the first."""
         topology, cases = _sequence(3)
         first = _replay(algorithm.planner(topology), cases)
         assert _replay(algorithm.planner(topology), cases) == first
 
     def test_a5_also_in_another_process(self, algorithm: Algorithm) -> None:
+        """Another process repeats it too."""
         topology, cases = _sequence(4)
         here = _replay(algorithm.planner(topology), cases)
         there: Any = within_deadline(lambda: _replay(algorithm.planner(topology), cases))  # type: ignore[arg-type,return-value]
         assert there == here
 
     def test_a8_several_planners_side_by_side(self, algorithm: Algorithm) -> None:
+        """Planners do not disturb each other."""
         sequences = [_sequence(seed) for seed in (5, 6, 7)]
         alone = [_replay(algorithm.planner(topology), cases) for topology, cases in sequences]
         planners = [algorithm.planner(topology) for topology, _ in sequences]
@@ -226,5 +249,6 @@ class AlgorithmContract:
         assert together == alone
 
     def test_a7_an_unknown_setting_is_refused(self, algorithm: Algorithm) -> None:
+        """A setting that does not exist is an error."""
         with pytest.raises((ConfigInvalid, TypeError)):
-            type(algorithm)(no_such_setting=1)
+            type(algorithm)(**{"no_such_setting": 1})

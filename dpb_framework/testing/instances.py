@@ -34,9 +34,10 @@ def demand_of(*terminals: tuple[int, int, int], prefer: frozenset[int] = frozens
 
 
 def instances(seed: int, count: int) -> Iterator[Instance]:
-    """Yield *count* instances: all shapes, thin and thick trunks, equal, asymmetric and one-way rates, one to six terminals.
+    """Yield *count* instances: all shapes, thin and thick trunks, equal and other rates, one to six terminals.
 
-    Parallel trunks, trunks that are out one way or both, self loops and parts without connection are among them.
+    Among them are one-way rates, parallel trunks, trunks that are out one way or both, self loops, and parts
+    without connection.
     """
     random = Random(seed)
     for number in range(count):

@@ -77,6 +77,4 @@ def barabasi_albert(
     for edge, (tail, head) in enumerate(pairs):
         residual.upstream[edge] = residual.downstream[edge] = capacity or min(degree[tail], degree[head]) * 1_000_000
     delays = [random.randint(1000, 20_000) for _ in pairs]
-    return Topology(
-        vertices, topology.tails, topology.heads, delays, topology.names, topology.vertex_names
-    ), residual
+    return Topology(vertices, topology.tails, topology.heads, delays, topology.names, topology.vertex_names), residual

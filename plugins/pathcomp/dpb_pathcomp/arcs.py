@@ -49,7 +49,7 @@ class Arcs:
         Random(seed).shuffle(self.start)
 
     def _pendants(self) -> tuple[list[int], list[int]]:
-        """Return for each vertex that hangs on a single trunk the next one, and the distances that a search begins with."""
+        """Return for each vertex that hangs on a single trunk the next one, and the distances to begin with."""
         around = self.topology.neighbours
         degree = [len(pairs) for pairs in around]
         parent = [-1] * self.topology.vertices

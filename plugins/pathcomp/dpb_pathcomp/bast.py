@@ -1,7 +1,7 @@
 """The default: the bandwidth-aware spanning tree of the paper's section III-C.
 
-Trunks that cannot carry any part of the request are left out. A tree grows from one terminal by the cheapest path to the
-nearest terminal that is not joined yet; then the load of each trunk follows from the tree. Where a trunk falls
+Trunks that cannot carry any part of the request are left out. A tree grows from one terminal by the cheapest path to
+the nearest terminal that is not joined yet; then the load of each trunk follows from the tree. Where a trunk falls
 short, the worst is left out and a new tree grows, until one fits or a terminal is out of reach.
 """
 
@@ -61,12 +61,13 @@ class BastPlanner(Planner):
         """Return a tree of cheapest paths on which the demand fits, or `NoTree`.
 
         The worst trunk of a tree that does not fit is the one that lacks most, in kbit/s, in either direction; among
-        equals the first. Proved is a refusal when no trunk was left out, or just one: then any tree needs it for the same load.
+        equals the first met. A refusal is proved when no trunk had to be left out, or just one (then every tree needs
+        that one, for the same load).
         """
         shape = self._arcs
-        ask = _ask(demand, shape.start)
-        if len(ask.ingress) < 2:
+        if len(set(demand.vertices)) < 2:
             return Tree(())
+        ask = _ask(demand, shape.start)
         upstream, downstream = residual.upstream, residual.downstream
         if not ask.away and not ask.back:
             # A trunk that is out has as much left as is needed; it is told by both being zero.
@@ -191,6 +192,5 @@ def _worst(tree: list[Arc], ask: _Ask, upstream: list[int], downstream: list[int
 def _answer(topology: Topology, tree: list[Arc], rounds: int) -> Tree:
     delays = topology.delays
     edges = tuple([arc[2] for arc in tree])
-    note = f"{rounds} trunks left out" if rounds else ""
+    note = "" if not rounds else "1 trunk was left out" if rounds == 1 else f"{rounds} trunks were left out"
     return Tree(edges, sum([delays[edge] for edge in edges]), note)
-

@@ -24,10 +24,10 @@ def cut_off(
 ) -> NoTree:
     """Tell that a search which could go no further has not met all terminals.
 
-    *need* is what a trunk had to have left (kbit/s), away from where the search began and back. *closed* vertices lead to
-    no terminal. *left_out* has for each trunk that fell short of its load by how much, kbit/s. The scarcest trunk is the
-    one between both sides that lacks most; trunks that are out count only when there is no other. The facts are `cut_off`,
-    `joined`, `trunks` (names), `scarcest` (a name, or None), `lacks` (kbit/s) and `left_out` (names).
+    *need* is what a trunk had to have left (kbit/s), away from where the search began and back. *closed* vertices
+    lead to no terminal. *left_out* has for each trunk that fell short of its load by how much, kbit/s. The scarcest
+    trunk is the one between both sides that lacks most; trunks that are out count only when there is no other. The
+    facts are `cut_off`, `joined`, `trunks` (names), `scarcest` (a name, or None), `lacks` (kbit/s) and `left_out`.
     """
     lacks: dict[int, int] = {}
     out: dict[int, int] = {}
@@ -64,8 +64,9 @@ def tired(topology: Topology, demand: Demand, left_out: Mapping[int, int]) -> No
     assert scarcest is not None
     places = list(dict.fromkeys(demand.vertices))
     return NoTree(
-        f"no tree joining {_places(topology, places)} was found within the bound on the work: {len(left_out)} trunks were"
-        f" left out, of them {_trunk(topology, scarcest)} lacks {left_out[scarcest]} kbit/s",
+        f"no tree joining {_places(topology, places)} was found within the bound on the work:"
+        f" {len(left_out)} trunks were left out, of them {_trunk(topology, scarcest)} lacks"
+        f" {left_out[scarcest]} kbit/s",
         proved=False,
         facts=_facts(topology, places, [], [], scarcest, left_out, left_out),
     )
