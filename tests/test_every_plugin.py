@@ -1,4 +1,4 @@
-"""Every plugin that a distribution of this workspace declares is found, can be loaded, and keeps its contract's signatures."""
+"""Every plugin that the workspace declares is found, can be loaded, and keeps its contract's signatures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Write a workload for `dpb bench replay`: a Barabasi-Albert network, and requests, as in the paper's evaluation.
 
-Each trunk has as many Gbit/s as the lesser of its two nodes' degrees and 300 labels; each request joins 2 to 4 terminals
-with 10 Mbit/s.
+Each trunk has as many Gbit/s as the lesser of its two nodes' degrees and 300 labels; each request joins 2 to 4
+terminals with 10 Mbit/s.
 """
 
 from __future__ import annotations
