@@ -8,6 +8,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "dpb_framework.testing.store",
+    "dpb_framework.testing.store_machine",
     "dpb_framework.testing.fabric",
     "dpb_framework.testing.algorithm",
     "dpb_framework.testing.network",
