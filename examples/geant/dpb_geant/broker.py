@@ -17,7 +17,7 @@ import requests
 
 HOST = "127.0.0.1"
 USUAL_PORT = 4753
-_COMMAND = (sys.executable, "-m", "dpb_framework.cli")
+_COMMAND = (sys.executable, "-P", "-c", "from dpb_framework.cli import main; main(prog_name='dpb')")
 
 
 class Failed(Exception):
