@@ -1,0 +1,224 @@
+"""The network of a workload in this process: an aggregator of emulated switches.
+
+Built from the contracts of stores and of kinds of network alone, without a broker around: nothing else runs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from dpb_framework import plugins
+from dpb_framework.contracts import (
+    AggregatorManagement,
+    Algorithm,
+    Network,
+    NetworkKind,
+    Service,
+    Store,
+    SwitchManagement,
+    Workshop,
+)
+from dpb_framework.errors import ConfigInvalid, NoCapacity, Remembered
+from dpb_framework.model import Caller, LabelRange, Segment, Status, Terminal, Trunk
+from dpb_framework.reply import Reply
+from dpb_framework.runtime import Runtime
+from dpb_pathcomp.bench.stopwatch import Stopwatch, Timed
+from dpb_pathcomp.bench.workload import Request, Workload, terminal_name
+
+T = TypeVar("T")
+
+NAME = "bench"
+"""The aggregator's name; no node of a workload may be called so."""
+
+PATIENCE = 60.0
+"""Seconds after which a define or an activate that has not ended is an error."""
+
+CALLER = Caller("bench")
+
+
+class World:
+    """The running network. A context manager: what it started ends with it, and a database of its own goes.
+
+    `PluginMissing` and `PluginBroken` for an algorithm or store that is not there, `ConfigInvalid` for settings that
+    the algorithm does not take.
+    """
+
+    def __init__(self, workload: Workload, *, algorithm: str, settings: Mapping[str, Any], store: str) -> None:
+        self.planning = Stopwatch()
+        self._workload = workload
+        self._ending = ExitStack()
+        try:
+            self._build(algorithm, settings, store)
+        except BaseException:
+            self._ending.close()
+            raise
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.close()
+
+    def define(self, request: Request) -> Service:
+        """Make and define the service, and wait until it is established; a `DpbError` when it is refused."""
+        nodes = self._workload.nodes
+        segment = Segment.of(
+            *((terminal_name(nodes[node]), None, request.rate, request.rate) for node in request.nodes)
+        )
+        service = _now(self._network.create(CALLER, segment=segment))
+        if service.status is not Status.INACTIVE:
+            _now(service.wait({Status.INACTIVE}, PATIENCE))
+            self._expect(service, Status.INACTIVE)
+        return service
+
+    def activate(self, service: object) -> None:
+        """Let its traffic pass, and wait until it does."""
+        assert isinstance(service, Service)
+        _now(service.activate(CALLER))
+        _now(service.wait({Status.ACTIVE}, PATIENCE))
+        self._expect(service, Status.ACTIVE)
+
+    def reserved(self) -> int:
+        """What trunks hold, both directions added, kbit/s."""
+        return sum(
+            use.trunk.upstream - use.upstream_left + use.trunk.downstream - use.downstream_left
+            for use in self._management.trunks()
+        )
+
+    def _expect(self, service: Service, status: Status) -> None:
+        if service.status is status:
+            return
+        fault = service.error
+        if fault is None:
+            raise NoCapacity(NAME, f"service {service.id} is {service.status.value}, not {status.value}")
+        raise Remembered(fault.code, fault.text, dict(fault.facts))
+
+    # -- building
+
+    def _build(self, algorithm: str, settings: Mapping[str, Any], store: str) -> None:
+        workload = self._workload
+        if NAME in workload.nodes:
+            raise ConfigInvalid("$.topology.nodes", f"no node may be called {NAME!r}: the network itself is")
+        opened = self._store(store)
+        runtime = Runtime()
+        self._ending.callback(runtime.stop)
+        built: dict[str, NetworkKind] = {}
+        contents = opened.load()
+        for name in [*workload.nodes, NAME]:
+            kind, own = "switch", dict[str, Any](fabric="emulated")
+            if name == NAME:
+                kind = "aggregator"
+                own = {"algorithm": algorithm, "algorithm-settings": settings, "inferiors": list(workload.nodes)}
+            workshop = _Bench(name, own, opened, runtime, built, self.planning)
+            network = plugins.load(plugins.NETWORKS, kind, NetworkKind).build(workshop)  # type: ignore[attr-defined]
+            built[name] = network
+            network.restore(contents)
+            network.start()
+            self._ending.callback(network.stop)
+        self._network = built[NAME]
+        assert isinstance(self._network, AggregatorManagement)
+        self._management: AggregatorManagement = self._network
+        self._wire(built)
+
+    def _store(self, store: str) -> Store:
+        if store == "memory":
+            kind, settings = "memory", {}
+        else:
+            folder = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="dpb-bench-"))
+            kind, settings = "sql", {"url": f"sqlite:///{Path(folder, 'bench.sqlite')}"}
+        opened: Store = plugins.make(plugins.STORES, kind, Store, settings, "$.store")
+        opened.open()
+        self._ending.callback(opened.close)
+        return opened
+
+    def _wire(self, built: Mapping[str, NetworkKind]) -> None:
+        """Make terminals and trunks, all queued before any is waited for."""
+        nodes = self._workload.nodes
+        switches: list[SwitchManagement] = []
+        ports = [0] * len(nodes)
+        made: list[Reply[Any]] = []
+
+        def port(node: int, name: str) -> tuple[str, str]:
+            ports[node] += 1
+            made.append(switches[node].put_terminal(Terminal(name, str(ports[node])), CALLER, new=True))
+            return nodes[node], name
+
+        for name in nodes:
+            switch = built[name]
+            assert isinstance(switch, SwitchManagement)
+            switches.append(switch)
+        places = [port(number, "edge") for number in range(len(nodes))]
+        ends = [
+            (port(link.a, f"trunk{number}"), port(link.b, f"trunk{number}"))
+            for number, link in enumerate(self._workload.links)
+        ]
+        _all(made)
+        made.clear()
+        for name, place in zip(nodes, places, strict=True):
+            terminal = Terminal(terminal_name(name), ":".join(place))
+            made.append(self._management.put_terminal(terminal, CALLER, new=True))
+        for number, (link, (start, end)) in enumerate(zip(self._workload.links, ends, strict=True)):
+            trunk = Trunk(
+                f"{start[0]}-{end[0]}.{number}",
+                start,
+                end,
+                link.capacity,
+                link.capacity,
+                link.delay,
+                (LabelRange(1, link.labels, 1),),
+            )
+            made.append(self._management.put_trunk(trunk, CALLER, new=True))
+        _all(made)
+
+
+class _Bench(Workshop):
+    """What one of the networks is built from."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        store: Store,
+        runtime: Runtime,
+        built: Mapping[str, Network],
+        planning: Stopwatch,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.path = f"$.{name}"
+        self.store = store
+        self.uuid = store.uuid
+        self.runtime = runtime
+        self.audience = plugins.Listeners()
+        self.tuning = {"inferior-timeout": 10.0, "replans": 8}
+        self._built = built
+        self._planning = planning
+
+    def make(self, group: str, name: str, contract: type[T], settings: Mapping[str, Any], key: str) -> T:
+        """Make a plugin; a planner is wrapped, so that its time is known."""
+        made = plugins.make(group, name, contract, settings, f"{self.path}.{key}")
+        if isinstance(made, Algorithm):
+            timed: Any = Timed(made, self._planning)
+            return timed  # type: ignore[no-any-return]
+        return made
+
+    def inferior(self, name: str) -> Network:
+        """Return a network that was built before."""
+        return self._built[name]
+
+
+def _now(reply: Reply[T]) -> T:
+    """Return what a reply brings, at once where it is there already."""
+    return reply.value if reply.settled else reply.result(PATIENCE)
+
+
+def _all(replies: list[Reply[Any]]) -> None:
+    for reply in replies:
+        reply.result(PATIENCE)
