@@ -239,7 +239,7 @@ _CONTRACTS: dict[str, type] = {
 def plugins(as_json: bool) -> None:
     """Show what is installed, by whom it is offered, and whether it loads."""
     rows = [_examined(group, name, owner) for group in found.GROUPS for name, owner in found.installed(group).items()]
-    stale = {group: list(names) for group in found.GROUPS if (names := found.stale(group))}
+    stale = {group: list(wrong) for group in found.GROUPS if (wrong := found.stale(group))}
     if as_json:
         click.echo(json.dumps({"plugins": rows, "stale": stale}, indent=2))
         return

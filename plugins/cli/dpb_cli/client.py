@@ -1,0 +1,149 @@
+"""The client of REST: sends, and turns whatever goes wrong into one line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+from attrs import Factory, field, frozen
+
+from dpb_framework.errors import DpbError
+
+CONNECT = 5.0
+"""How long a connection may take, in seconds."""
+
+PATIENCE = 40.0
+"""How long an answer may take, in seconds: `define` answers after 30 at the latest."""
+
+SILENCE = 45.0
+"""After how many seconds without a sign of life a stream is given up; it has one every 15."""
+
+
+@frozen
+class BrokerAway(DpbError):
+    """The broker cannot be reached, or did not answer in time."""
+
+    code = "broker-away"
+    url: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.problem}"
+
+
+@frozen
+class BrokerRefused(DpbError):
+    """The broker answered with an error. `status` is HTTP's, `kind` the error's own name, `told` its other facts."""
+
+    code = "broker-refused"
+    status: int
+    kind: str
+    detail: str
+    told: Mapping[str, Any] = field(factory=dict)
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+@frozen
+class Answer:
+    """What the broker answered: HTTP's status and the body's data (None when there is none)."""
+
+    status: int
+    body: Any = None
+
+
+def _base(url: str) -> str:
+    return url.rstrip("/")
+
+
+@frozen
+class Client:
+    """A broker at a base URL. One session, used by one thread."""
+
+    url: str = field(converter=_base)
+    session: requests.Session = Factory(requests.Session)
+
+    @property
+    def shown(self) -> str:
+        """The URL without a password in it."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    def close(self) -> None:
+        """Close the connections. Repeatable."""
+        self.session.close()
+
+    def get(self, *path: str | int, patience: float = PATIENCE, **query: Any) -> Any:
+        """Return the data at *path* below `/api/v1`; underscores in the names of *query* stand for hyphens."""
+        pairs = {name.replace("_", "-"): value for name, value in query.items() if value is not None}
+        return self.request("GET", *path, query=pairs, patience=patience).body
+
+    def request(
+        self,
+        method: str,
+        *path: str | int,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        patience: float = PATIENCE,
+    ) -> Answer:
+        """Send one request and return the answer. `BrokerAway`, `BrokerRefused`; *patience* in seconds."""
+        with self._told():
+            answer = self.session.request(
+                method, self._address(path), json=body, params=query, timeout=(CONNECT, patience)
+            )
+        if not answer.ok:
+            raise self._refused(answer)
+        try:
+            return Answer(answer.status_code, answer.json() if answer.content else None)
+        except requests.JSONDecodeError as error:
+            raise BrokerAway(self.shown, "answers, but not as a broker does; is the URL right?") from error
+
+    @contextlib.contextmanager
+    def stream(self, *path: str | int, after: int | None = None) -> Iterator[Iterator[bytes]]:
+        """Open an event stream and give its pieces as they come; events after number *after* come first."""
+        headers = {"Accept": "text/event-stream"}
+        if after is not None:
+            headers["Last-Event-ID"] = str(after)
+        with self._told():
+            answer = self.session.get(self._address(path), headers=headers, stream=True, timeout=(CONNECT, SILENCE))
+            with answer:
+                if not answer.ok:
+                    raise self._refused(answer)
+                # chunk_size None: pieces of whatever size the server sends, at once.
+                yield answer.iter_content(chunk_size=None)
+
+    def _address(self, path: tuple[str | int, ...]) -> str:
+        return "/".join([self.url, "api/v1", *(quote(str(part), safe="") for part in path)])
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except requests.Timeout as error:
+            raise BrokerAway(self.shown, "the broker does not answer in time") from error
+        except requests.ConnectionError as error:
+            reason = "refused" if "refused" in str(error) else "lost or impossible"
+            hint = f"connection {reason}; start a broker with `dpb serve`, or name another by --url or DPB_URL"
+            raise BrokerAway(self.shown, hint) from error
+        except requests.exceptions.ChunkedEncodingError as error:
+            raise BrokerAway(self.shown, "the connection was lost") from error
+        except (requests.RequestException, ValueError) as error:
+            raise BrokerAway(self.shown, f"cannot be asked: {error}") from error
+
+    def _refused(self, answer: requests.Response) -> DpbError:
+        try:
+            problem = answer.json()
+        except requests.JSONDecodeError:
+            problem = None
+        if not isinstance(problem, dict) or "status" not in problem:
+            status = f"{answer.status_code} {answer.reason}"
+            return BrokerAway(self.shown, f"answers {status}, but not as a broker does; is the URL right?")
+        detail = str(problem.get("detail") or problem.get("title") or answer.reason)
+        name = problem.get("field")
+        if name and not detail.startswith(str(name)):
+            detail = f"{name}: {detail}"
+        return BrokerRefused(answer.status_code, str(problem.get("code", "")), detail, problem)
