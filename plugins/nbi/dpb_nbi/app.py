@@ -1,0 +1,117 @@
+"""The Falcon application: which resource answers which route, and how errors become answers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+from falcon.constants import COMBINED_METHODS
+
+from dpb_framework.contracts import BrokerApi
+from dpb_framework.errors import DpbError
+
+from dpb_nbi import first, services, system, topology
+from dpb_nbi.calls import Calls
+from dpb_nbi.events import Streams
+from dpb_nbi.problems import Problem, internal
+from dpb_nbi.resource import Context, Resource
+from dpb_nbi.wire import Request, Response, answer_problem
+
+_log = logging.getLogger("dpb_nbi")
+
+_FIRST: Final = "/network/{network}"
+_V1: Final = "/api/v1"
+_NETWORK: Final = f"{_V1}/networks/{{network}}"
+
+ROUTES: Final[dict[str, type[Resource]]] = {
+    f"{_FIRST}/services": first.Services,
+    f"{_FIRST}/create-service": first.Creation,
+    f"{_FIRST}/service/{{id}}/define": first.Definition,
+    f"{_FIRST}/service/{{id}}/activate": first.Activation,
+    f"{_FIRST}/service/{{id}}/deactivate": first.Deactivation,
+    f"{_FIRST}/service/{{id}}/reset": first.Reset,
+    f"{_FIRST}/service/{{id}}/release": first.Release,
+    f"{_FIRST}/service/{{id}}/await-status": first.Awaiting,
+    f"{_V1}/health": system.Health,
+    f"{_V1}/openapi.json": system.Description,
+    f"{_V1}/networks": topology.Networks,
+    _NETWORK: topology.OneNetwork,
+    f"{_NETWORK}/model": topology.Model,
+    f"{_NETWORK}/terminals": topology.Terminals,
+    f"{_NETWORK}/terminals/{{terminal}}": topology.OneTerminal,
+    f"{_NETWORK}/trunks": topology.Trunks,
+    f"{_NETWORK}/trunks/{{trunk}}": topology.OneTrunk,
+    f"{_NETWORK}/services": services.Services,
+    f"{_NETWORK}/services/{{id}}": services.OneService,
+    f"{_NETWORK}/services/{{id}}/define": services.Definition,
+    f"{_NETWORK}/services/{{id}}/activate": services.Activation,
+    f"{_NETWORK}/services/{{id}}/deactivate": services.Deactivation,
+    f"{_NETWORK}/services/{{id}}/reset": services.Reset,
+    f"{_NETWORK}/services/{{id}}/release": services.Release,
+    f"{_NETWORK}/services/{{id}}/prepare": services.Preparation,
+    f"{_NETWORK}/services/{{id}}/commit": services.Commit,
+    f"{_NETWORK}/services/{{id}}/abort": services.Abort,
+    f"{_NETWORK}/services/{{id}}/await": services.Awaiting,
+    f"{_NETWORK}/events": system.Events,
+}
+"""Every route there is."""
+
+
+class Application(falcon.asgi.App[Request, Response]):
+    """The ASGI application; what is open in it can be ended."""
+
+    def __init__(self, broker: BrokerApi) -> None:
+        super().__init__(request_type=Request)
+        calls = Calls(broker)
+        self.context = Context(broker, calls, Streams(calls))
+
+    def stop(self) -> None:
+        """End event streams and waiting calls; to be called in the event loop."""
+        self.context.streams.stop()
+        self.context.calls.stop()
+
+
+def create_app(broker: BrokerApi) -> Application:
+    """Return the application that serves *broker*."""
+    app = Application(broker)
+    app.req_options.auto_parse_qs_csv = False
+    app.req_options.keep_blank_qs_values = True
+    app.add_error_handler(Exception, _unforeseen)
+    app.add_error_handler(falcon.HTTPError, _of_http)
+    app.add_error_handler(DpbError, _of_broker)
+    app.add_error_handler(Problem, _as_it_is)
+    for template, resource in ROUTES.items():
+        app.add_route(template, resource(app.context))
+    return app
+
+
+async def _as_it_is(request: Request, response: Response, error: Problem, params: dict[str, Any]) -> None:
+    answer_problem(response, error)
+
+
+async def _of_broker(request: Request, response: Response, error: DpbError, params: dict[str, Any]) -> None:
+    answer_problem(response, Problem.of(error))
+
+
+async def _of_http(request: Request, response: Response, error: falcon.HTTPError, params: dict[str, Any]) -> None:
+    status = error.status_code
+    allow = (error.headers or {}).get("Allow") if not isinstance(error.headers, list) else dict(error.headers).get("Allow")
+    if request.method not in COMBINED_METHODS and request.uri_template in ROUTES:
+        # Falcon takes a method that it does not know for a bad request.
+        status, allow = 405, ", ".join((*ROUTES[request.uri_template].methods(), "OPTIONS"))
+    if status == 404:
+        problem = Problem(404, "no-route", f"there is nothing at {request.path[:200]!r}")
+    elif status == 405:
+        problem = Problem(
+            405, "wrong-method", f"{request.method} is not for this; {allow} are", headers={"Allow": allow or ""}
+        )
+    else:
+        problem = Problem(status, "bad-request", error.description or error.title or "the request cannot be understood")
+    answer_problem(response, problem)
+
+
+async def _unforeseen(request: Request, response: Response, error: Exception, params: dict[str, Any]) -> None:
+    _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    answer_problem(response, internal())

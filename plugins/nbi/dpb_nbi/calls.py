@@ -1,0 +1,109 @@
+"""The broker's replies, awaited in an event loop: no thread is held, and the end of the server ends every wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from dpb_framework.contracts import BrokerApi
+from dpb_framework.errors import Stopped
+from dpb_framework.reply import Reply
+
+from dpb_nbi.wire import Request
+
+T = TypeVar("T")
+
+
+class Calls:
+    """All calls of one application that are under way. Its methods belong to the event loop."""
+
+    def __init__(self, broker: BrokerApi) -> None:
+        self.broker = broker
+        self._waiting: set[asyncio.Future[Reply[Any] | None]] = set()
+        self._stopped = False
+
+    async def reply(self, reply: Reply[T]) -> T:
+        """Return the value of *reply*, once it is there, or raise its error."""
+        if not reply.settled:
+            await _arrival(reply)
+        return reply.value
+
+    async def work(self, call: Callable[[], T]) -> T:
+        """Return what *call* returns, run in a worker thread."""
+        return await self.reply(self.broker.work(call))
+
+    async def command(self, call: Callable[[], Reply[T]]) -> T:
+        """Run *call* in a worker thread and return the value of the reply that it returns.
+
+        Back in the loop only once, when that reply is there.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply[Any]] = loop.create_future()
+
+        def begun(reply: Reply[Reply[T]]) -> None:
+            if reply.error is not None:
+                _post(loop, future, reply)
+            else:
+                reply.value.then(lambda inner: _post(loop, future, inner))
+
+        self.broker.work(call).then(begun)
+        value: T = (await future).value
+        return value
+
+    async def wait(self, reply: Reply[T], request: Request | None = None, seconds: float | None = None) -> T | None:
+        """Return the value of *reply*, or None when *seconds* are over or the client of *request* is gone.
+
+        For replies that may take long: `Stopped` as soon as the server stops.
+        """
+        if reply.settled:
+            return reply.value
+        if self._stopped:
+            raise Stopped("the interface")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply[T] | None] = loop.create_future()
+        reply.then(lambda settled: _post(loop, future, settled))
+        self._waiting.add(future)
+        watcher = None if request is None else asyncio.ensure_future(request.disconnected())
+        timer = None if seconds is None else loop.call_later(seconds, _settle, future, None)
+        if watcher is not None:
+            watcher.add_done_callback(lambda _: _settle(future, None))
+        try:
+            arrived = await future
+        finally:
+            self._waiting.discard(future)
+            if watcher is not None:
+                watcher.cancel()
+            if timer is not None:
+                timer.cancel()
+        return None if arrived is None else arrived.value
+
+    def stop(self) -> None:
+        """End every wait with `Stopped`; commands that are under way are not waits, and get their answers."""
+        self._stopped = True
+        ended: Reply[Any] = Reply.failed(Stopped("the interface"))
+        for future in list(self._waiting):
+            _settle(future, ended)
+
+
+async def _arrival(reply: Reply[Any]) -> None:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Reply[Any]] = loop.create_future()
+    reply.then(lambda settled: _post(loop, future, settled))
+    await future
+
+
+def _settle(future: asyncio.Future[Any], reply: Reply[Any] | None) -> None:
+    # The outcome travels inside, so that one which nobody awaits any more is no unhandled exception.
+    if not future.done():
+        future.set_result(reply)
+
+
+def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], reply: Reply[Any]) -> None:
+    """Settle *future* from whatever thread this is."""
+    try:
+        loop.call_soon_threadsafe(_settle, future, reply)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+        # The server has stopped: nobody waits for this any more.

@@ -1,0 +1,215 @@
+"""The schemas of what goes in and what comes out. Requests and answers are strict: no field that is not named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
+
+from dpb_nbi.codec import MAX_DELAY, MAX_HANDLE, MAX_RANGES, MAX_WAIT
+
+Schema = dict[str, Any]
+
+_NAME_PATTERN: Final = r"^[^\s/:\u0000-\u001f\u007f]{1,128}$"
+_TEXT_PATTERN: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+_HALF: Final = r"[^\s/:\u0000-\u001f\u007f]{1,128}"
+
+
+def ref(name: str) -> Schema:
+    """A reference to one of `SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def table(properties: Mapping[str, Any], optional: tuple[str, ...] = (), **more: Any) -> Schema:
+    """An object with exactly these fields, all needed but the *optional* ones."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def array(items: Schema, **more: Any) -> Schema:
+    """An array of *items*."""
+    return {"type": "array", "items": items, **more}
+
+
+def nullable(schema: Schema) -> Schema:
+    """*schema*, or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+TEXT: Final[Schema] = {"type": "string"}
+TRUTH: Final[Schema] = {"type": "boolean"}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+NAME: Final[Schema] = {"type": "string", "pattern": _NAME_PATTERN}
+STATUS: Final[Schema] = {"type": "string", "enum": [status.value for status in Status]}
+WAIT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_WAIT, "description": "Milliseconds to wait."}
+_LABEL: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_LABEL}
+_RATE: Final[Schema] = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": MAX_KBPS // 1000,
+    "multipleOf": 0.001,
+    "description": "Mbit/s, at most three decimals.",
+}
+_DELAY: Final[Schema] = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": MAX_DELAY,
+    "multipleOf": 0.001,
+    "description": "Milliseconds, at most three decimals.",
+}
+_PLACE: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": _TEXT_PATTERN}
+_END_OF_TRUNK: Final[Schema] = {"type": "string", "pattern": f"^{_HALF}:{_HALF}$"}
+
+
+def _positive(schema: Schema) -> Schema:
+    return {**schema, "exclusiveMinimum": 0}
+
+
+def _segment(terminal: str, ingress: str, egress: str, label: Schema) -> Schema:
+    end = table({terminal: TEXT, "label": nullable(label), ingress: _RATE, egress: _RATE}, optional=("label",))
+    end["anyOf"] = [{"properties": {ingress: _positive(_RATE)}}, {"properties": {egress: _positive(_RATE)}}]
+    return array(end, minItems=2, description="No circuit twice; a label left out or null is chosen by the broker.")
+
+
+_TERMINAL: Final[Schema] = {
+    "name": NAME,
+    "place": {**_PLACE, "description": "A switch: the fabric's interface. An aggregator: `inferior:terminal`."},
+    "ingress-quota": nullable(_RATE),
+    "egress-quota": nullable(_RATE),
+    "labels": array(
+        array(_LABEL, minItems=2, maxItems=2), minItems=1, maxItems=MAX_RANGES, description="Ranges: first and last."
+    ),
+}
+_LABEL_RANGE: Final[Schema] = {"start": _LABEL, "count": {"type": "integer", "minimum": 1, "maximum": MAX_LABEL + 1}, "end": _LABEL}
+_TRUNK: Final[Schema] = {
+    "name": NAME,
+    "start": _END_OF_TRUNK,
+    "end": _END_OF_TRUNK,
+    "upstream": _RATE,
+    "downstream": nullable(_RATE),
+    "delay": nullable(_DELAY),
+    "labels": nullable(
+        array(table({**_LABEL_RANGE, "end": nullable(_LABEL)}, optional=("end",)), minItems=1, maxItems=MAX_RANGES)
+    ),
+    "commissioned": nullable(TRUTH),
+}
+_TRUNK_SETTINGS: Final = ("downstream", "delay", "labels", "commissioned")
+_TERMINAL_SETTINGS: Final = ("ingress-quota", "egress-quota", "labels")
+_TERMINAL_ASKED: Final = {**_TERMINAL, "labels": nullable(_TERMINAL["labels"])}
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "Problem": {
+        "type": "object",
+        "properties": {
+            "type": TEXT,
+            "title": TEXT,
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "code": {**TEXT, "description": "The error's own name."},
+            "detail": {**TEXT, "description": "One line for people."},
+            "field": {**TEXT, "description": "The field that is wrong, such as `segment[1].label`."},
+        },
+        "required": ["type", "title", "status", "code", "detail"],
+        "description": "The error's facts are further members; rates among them are kbit/s.",
+    },
+    "Nothing": table({}),
+    "FirstIds": table({"service-ids": array(COUNT)}),
+    "FirstId": table({"service-id": COUNT}),
+    "FirstDefinition": table(
+        {
+            "segment": _segment(
+                "terminal-name",
+                "ingress-bw",
+                "egress-bw",
+                {"anyOf": [_LABEL, {"type": "string", "pattern": "^[0-9]{1,7}$"}]},
+            )
+        }
+    ),
+    "FirstAwait": table({"acceptable": array(STATUS, minItems=1), "timeout-millis": WAIT}, optional=("timeout-millis",)),
+    "FirstStatus": table({"status": STATUS}),
+    "Health": {
+        "type": "object",
+        "properties": {"status": {"type": "string", "enum": ["ok", "degraded"]}},
+        "required": ["status"],
+    },
+    "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
+    "Network": table(
+        {"name": TEXT, "kind": TEXT, "terminals": array(TEXT), "inferiors": array(TEXT), "services": COUNT, "last-event": COUNT}
+    ),
+    "Networks": table({"networks": array(ref("Network"))}),
+    "Model": table(
+        {
+            "fragments": array(
+                table(
+                    {
+                        "terminals": array(TEXT),
+                        "chords": nullable(
+                            array(table({"a": TEXT, "b": TEXT, "upstream": _RATE, "downstream": _RATE, "delay": _DELAY}))
+                        ),
+                    }
+                )
+            )
+        }
+    ),
+    "Terminal": table({**_TERMINAL, "name": TEXT, "place": TEXT}),
+    "Terminals": table({"terminals": array(ref("Terminal"))}),
+    "NewTerminal": table(_TERMINAL_ASKED, optional=_TERMINAL_SETTINGS),
+    "TerminalSettings": table(
+        {name: schema for name, schema in _TERMINAL_ASKED.items() if name != "name"}, optional=_TERMINAL_SETTINGS
+    ),
+    "Trunk": table(
+        {
+            **_TRUNK,
+            "name": TEXT,
+            "start": TEXT,
+            "end": TEXT,
+            "downstream": _RATE,
+            "delay": _DELAY,
+            "labels": array(table(_LABEL_RANGE)),
+            "commissioned": TRUTH,
+            "upstream-left": _RATE,
+            "downstream-left": _RATE,
+            "labels-left": COUNT,
+            "services": array(COUNT),
+        }
+    ),
+    "Trunks": table({"trunks": array(ref("Trunk"))}),
+    "NewTrunk": table({**_TRUNK, "name": nullable(NAME)}, optional=("name", *_TRUNK_SETTINGS)),
+    "TrunkSettings": table({name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=_TRUNK_SETTINGS),
+    "TrunkChange": table(
+        {name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=tuple(_TRUNK)
+    ),
+    "Segment": _segment("terminal", "ingress", "egress", _LABEL),
+    "Definition": table({"segment": ref("Segment")}),
+    "NewService": table(
+        {
+            "handle": nullable({"type": "string", "minLength": 1, "maxLength": MAX_HANDLE, "pattern": _TEXT_PATTERN}),
+            "segment": nullable(ref("Segment")),
+            "activate": nullable(TRUTH),
+        },
+        optional=("handle", "segment", "activate"),
+    ),
+    "Service": table(
+        {
+            "id": COUNT,
+            "network": TEXT,
+            "handle": nullable(TEXT),
+            "owner": TEXT,
+            "status": STATUS,
+            "desired": {"type": "string", "enum": [desired.value for desired in Desired]},
+            "change": {"type": "string", "enum": [change.value for change in Change]},
+            "segment": nullable(array(table({"terminal": TEXT, "label": nullable(_LABEL), "ingress": _RATE, "egress": _RATE}))),
+            "error": nullable(table({"code": TEXT, "text": TEXT, "facts": {"type": "object"}})),
+            "conditions": array(table({"kind": TEXT, "where": TEXT, "text": TEXT})),
+            "tree": array(table({"trunk": TEXT, "label": _LABEL, "upstream": _RATE, "downstream": _RATE})),
+        },
+        optional=("tree",),
+    ),
+    "Services": table({"services": array(ref("Service"))}),
+}
+"""Every schema, by name."""

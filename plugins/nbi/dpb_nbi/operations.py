@@ -1,0 +1,88 @@
+"""What both interfaces do with services: find, define, command, await. What they say of it differs, not what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from dpb_framework.contracts import BrokerApi, Network, Service
+from dpb_framework.errors import DpbError, Stopped
+from dpb_framework.model import Caller, Segment, ServiceView, Status
+from dpb_framework.reply import Reply
+
+from dpb_nbi.calls import Calls
+from dpb_nbi.codec import Names, digits
+from dpb_nbi.problems import Problem, in_segment
+from dpb_nbi.wire import Request
+
+DEFINE_SECONDS: Final = 30.0
+"""How long a define (or prepare) is awaited before its answer is given anyway."""
+
+_ESTABLISHED: Final = frozenset(Status) - {Status.ESTABLISHING}
+
+COMMANDS: Final[Mapping[str, Callable[[Service, Caller], Reply[None]]]] = {
+    "activate": lambda service, caller: service.activate(caller),
+    "deactivate": lambda service, caller: service.deactivate(caller),
+    "reset": lambda service, caller: service.reset(caller),
+    "release": lambda service, caller: service.release(caller),
+    "commit": lambda service, caller: service.commit(caller),
+    "abort": lambda service, caller: service.abort(caller),
+}
+"""The commands without an argument."""
+
+
+def number(network: Network, text: str) -> int:
+    """Return the id that stands in a URL; `Problem` 404 when it cannot be one."""
+    found = digits(text)
+    if found is None:
+        raise Problem(404, "service-unknown", f"network {network.name!r} has no service {text[:40]!r}")
+    return found
+
+
+def find(broker: BrokerApi, network: str, text: str) -> Service:
+    """Return the service that a URL names. `NetworkUnknown`, `ServiceUnknown`, `ServiceGone`."""
+    found = broker.network(network)
+    return found.service(number(found, text))
+
+
+async def define(calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller) -> ServiceView:
+    """Define *service* and wait until it is established, 30 s at most; `Problem` with the reason when it is not."""
+    try:
+        await calls.command(lambda: service.define(segment, caller))
+    except DpbError as error:
+        raise in_segment(error, segment, names) from error
+    if service.status is Status.ESTABLISHING:
+        try:
+            await calls.wait(service.wait(_ESTABLISHED, DEFINE_SECONDS), seconds=DEFINE_SECONDS)
+        except Stopped:
+            pass  # the wish is kept, and carried out when the broker is back: as when the time is over
+    view = service.view()
+    if view.status is Status.DORMANT and view.error is not None:
+        raise Problem.from_fault(view.error)
+    return view
+
+
+async def prepare(calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller) -> ServiceView:
+    """Prepare *service* to become *segment*; what is not prepared after 30 s is told as it is."""
+    try:
+        reply: Reply[Reply[None]] = calls.broker.work(lambda: service.prepare(segment, caller))
+        await calls.wait(await calls.reply(reply), seconds=DEFINE_SECONDS)
+    except DpbError as error:
+        raise in_segment(error, segment, names) from error
+    return service.view()
+
+
+async def command(calls: Calls, service: Service, name: str, caller: Caller) -> None:
+    """Give one of `COMMANDS`."""
+    await calls.command(lambda: COMMANDS[name](service, caller))
+
+
+async def await_status(
+    calls: Calls, service: Service, statuses: frozenset[Status], seconds: float, request: Request
+) -> Status:
+    """Return the status when one of *statuses* is reached, or none can be any more, or the time is over."""
+    status = service.status
+    if status in statuses or not seconds:
+        return status
+    arrived = await calls.wait(service.wait(statuses, seconds), request)
+    return service.status if arrived is None else arrived

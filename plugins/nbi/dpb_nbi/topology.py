@@ -1,0 +1,161 @@
+"""Networks, terminals and trunks under `/api/v1/networks`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from dpb_framework.contracts import AggregatorManagement, Network, SwitchManagement
+from dpb_framework.errors import DpbError, TerminalUnknown
+from dpb_framework.model import Terminal, Trunk
+
+from dpb_nbi import codec, render
+from dpb_nbi.caller import identify
+from dpb_nbi.problems import Problem, in_terminal, in_trunk
+from dpb_nbi.resource import Resource
+from dpb_nbi.wire import Request, Response, answer
+
+
+class Networks(Resource):
+    """`/networks`."""
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        """List the networks, in the order of the configuration."""
+        answer(response, {"networks": [render.network(network) for network in self.broker.networks()]})
+
+
+class OneNetwork(Resource):
+    """`/networks/{network}`."""
+
+    async def on_get(self, request: Request, response: Response, network: str) -> None:
+        """Show one network."""
+        answer(response, render.network(self.broker.network(network)))
+
+
+class Model(Resource):
+    """`/networks/{network}/model`."""
+
+    async def on_get(self, request: Request, response: Response, network: str) -> None:
+        """Tell what the network shows to a superior."""
+        answer(response, render.model(self.broker.network(network).model()))
+
+
+def _terminals(network: Network) -> SwitchManagement:
+    if not isinstance(network, SwitchManagement):
+        raise Problem(
+            404, "not-managed", f"network {network.name!r} is of kind {network.kind!r}: its terminals are managed elsewhere"
+        )
+    return network
+
+
+def _trunks(network: Network) -> AggregatorManagement:
+    if not isinstance(network, AggregatorManagement):
+        raise Problem(404, "no-trunks", f"network {network.name!r} is of kind {network.kind!r}: it has no trunks")
+    return network
+
+
+class Terminals(Resource):
+    """`.../terminals`."""
+
+    async def on_get(self, request: Request, response: Response, network: str) -> None:
+        """List the terminals."""
+        found = _terminals(self.broker.network(network)).list_terminals()
+        answer(response, {"terminals": [render.terminal(terminal) for terminal in found]})
+
+    async def on_post(self, request: Request, response: Response, network: str) -> None:
+        """Make a terminal."""
+        managed = _terminals(self.broker.network(network))
+        terminal = codec.terminal(await request.json())
+        made = await _put_terminal(self, request, managed, terminal, new=True)
+        response.set_header("Location", f"{quote(request.path)}/{quote(made.name)}")
+        answer(response, render.terminal(made), 201)
+
+
+class OneTerminal(Resource):
+    """`.../terminals/{terminal}`."""
+
+    async def on_get(self, request: Request, response: Response, network: str, terminal: str) -> None:
+        """Show the terminal."""
+        found = _terminals(self.broker.network(network)).list_terminals()
+        for one in found:
+            if one.name == terminal:
+                answer(response, render.terminal(one))
+                return
+        raise TerminalUnknown(network, terminal)
+
+    async def on_put(self, request: Request, response: Response, network: str, terminal: str) -> None:
+        """Make or change it."""
+        managed = _terminals(self.broker.network(network))
+        wanted = codec.terminal(await request.json(), terminal)
+        answer(response, render.terminal(await _put_terminal(self, request, managed, wanted, new=False)))
+
+    async def on_delete(self, request: Request, response: Response, network: str, terminal: str) -> None:
+        """Remove it."""
+        managed, caller = _terminals(self.broker.network(network)), identify(request)
+        await self.calls.command(lambda: managed.remove_terminal(terminal, caller))
+        response.status = 204
+
+
+async def _put_terminal(
+    resource: Resource, request: Request, managed: SwitchManagement, terminal: Terminal, *, new: bool
+) -> Terminal:
+    caller = identify(request)
+    try:
+        return await resource.calls.command(lambda: managed.put_terminal(terminal, caller, new=new))
+    except DpbError as error:
+        raise in_terminal(error, terminal) from error
+
+
+class Trunks(Resource):
+    """`.../trunks`."""
+
+    async def on_get(self, request: Request, response: Response, network: str) -> None:
+        """List the trunks with what is left of each."""
+        found = _trunks(self.broker.network(network)).trunks()
+        answer(response, {"trunks": [render.trunk(use) for use in found]})
+
+    async def on_post(self, request: Request, response: Response, network: str) -> None:
+        """Make a trunk."""
+        managed = _trunks(self.broker.network(network))
+        trunk = codec.trunk(await request.json())
+        await _put_trunk(self, request, managed, trunk, new=True)
+        response.set_header("Location", f"{quote(request.path)}/{quote(trunk.name)}")
+        answer(response, render.trunk(managed.trunk(trunk.name)), 201)
+
+
+class OneTrunk(Resource):
+    """`.../trunks/{trunk}`."""
+
+    async def on_get(self, request: Request, response: Response, network: str, trunk: str) -> None:
+        """Show the trunk with what is left of it."""
+        answer(response, render.trunk(_trunks(self.broker.network(network)).trunk(trunk)))
+
+    async def on_put(self, request: Request, response: Response, network: str, trunk: str) -> None:
+        """Make or change it."""
+        managed = _trunks(self.broker.network(network))
+        await self._put(request, response, managed, codec.trunk(await request.json(), trunk))
+
+    async def on_patch(self, request: Request, response: Response, network: str, trunk: str) -> None:
+        """Change some of it."""
+        managed = _trunks(self.broker.network(network))
+        body = await request.json()
+        await self._put(request, response, managed, codec.trunk(body, trunk, managed.trunk(trunk).trunk))
+
+    async def _put(self, request: Request, response: Response, managed: AggregatorManagement, trunk: Trunk) -> None:
+        await _put_trunk(self, request, managed, trunk, new=False)
+        answer(response, render.trunk(managed.trunk(trunk.name)))
+
+    async def on_delete(self, request: Request, response: Response, network: str, trunk: str) -> None:
+        """Remove it."""
+        managed, caller = _trunks(self.broker.network(network)), identify(request)
+        await self.calls.command(lambda: managed.remove_trunk(trunk, caller))
+        response.status = 204
+
+
+async def _put_trunk(
+    resource: Resource, request: Request, managed: AggregatorManagement, trunk: Trunk, *, new: bool
+) -> None:
+    caller = identify(request)
+    try:
+        await resource.calls.command(lambda: managed.put_trunk(trunk, caller, new=new))
+    except DpbError as error:
+        raise in_trunk(error, trunk) from error
