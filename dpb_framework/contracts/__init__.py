@@ -12,6 +12,7 @@ from dpb_framework.contracts.algorithm import (
     to_networkx,
 )
 from dpb_framework.contracts.fabric import Bridge, Capability, Channel, Fabric, FabricEvent
+from dpb_framework.contracts.kind import Audience, NetworkKind, Workshop
 from dpb_framework.contracts.nbi import BrokerApi, Nbi
 from dpb_framework.contracts.network import AggregatorManagement, Cancel, Network, Service, SwitchManagement
 from dpb_framework.contracts.store import (
@@ -39,6 +40,7 @@ __all__ = [
     "AggregatorManagement",
     "Algorithm",
     "AttemptRecord",
+    "Audience",
     "Batch",
     "Bridge",
     "BrokerApi",
@@ -55,6 +57,7 @@ __all__ = [
     "ModelRecord",
     "Nbi",
     "Network",
+    "NetworkKind",
     "NetworkRecord",
     "NoTree",
     "Outcome",
@@ -72,5 +75,6 @@ __all__ = [
     "Topology",
     "Tree",
     "TrunkRecord",
+    "Workshop",
     "to_networkx",
 ]

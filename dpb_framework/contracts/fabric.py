@@ -41,6 +41,10 @@ class Channel:
         return f"{self.interface}:{self.label}"
 
 
+def _channels(value: Mapping[Channel, TrafficFlow]) -> Mapping[Channel, TrafficFlow]:
+    return dict(value)
+
+
 @frozen
 class Bridge:
     """What a fabric makes of a service: channels that form one broadcast domain, each with its rates (kbit/s).
@@ -49,7 +53,7 @@ class Bridge:
     """
 
     key: str
-    channels: Mapping[Channel, TrafficFlow] = field(converter=dict, hash=False)
+    channels: Mapping[Channel, TrafficFlow] = field(converter=_channels, hash=False)
 
 
 class FabricEvent(Enum):
@@ -97,6 +101,13 @@ class Fabric(ABC):
     def labels(self, interface: str) -> tuple[int, int] | None:
         """The first and last label that a channel of this interface may have; None for 0 to 24 bits. Pure."""
         return None
+
+    def domain(self, interface: str) -> str:
+        """A name that interfaces share whose channels may overlap, such as the port's. Pure.
+
+        Channels of interfaces with different domains never overlap; neither do two of one interface with different labels.
+        """
+        return ""
 
     @abstractmethod
     def overlaps(self, one: Channel, other: Channel) -> bool:

@@ -189,7 +189,7 @@ class Network(ABC):
         """Return the service with that handle, or None. `Unreachable` when that cannot be known now."""
 
     @abstractmethod
-    def service(self, id: int) -> Service:  # noqa: A002  # the field's own word
+    def service(self, id: int) -> Service:
         """Return the service. `ServiceGone` if it was released, `ServiceUnknown` if the id was never issued."""
 
     @abstractmethod

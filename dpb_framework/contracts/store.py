@@ -219,8 +219,8 @@ class Batch:
     0 for "not there". No key is both put and dropped, or put twice, in one batch.
     """
 
-    puts: tuple[Record, ...] = field(converter=tuple, default=())
-    drops: tuple[tuple[type[Record], Key], ...] = field(converter=tuple, default=())
+    puts: Sequence[Record] = ()
+    drops: Sequence[tuple[type[Record], Key]] = ()
     expects: Mapping[tuple[str, str], int] = Factory(dict)
 
 

@@ -2,7 +2,17 @@
 
 from dpb_framework.model.bandwidth import MAX_KBPS, TrafficFlow, kbps, mbps
 from dpb_framework.model.circuit import MAX_LABEL, Circuit, End, Segment, check_name
-from dpb_framework.model.lifecycle import STABLE, TRANSITIONS, Desired, Status, Step, StepImpossible, diagram, step
+from dpb_framework.model.lifecycle import (
+    REACHABLE,
+    STABLE,
+    TRANSITIONS,
+    Desired,
+    Status,
+    Step,
+    StepImpossible,
+    diagram,
+    step,
+)
 from dpb_framework.model.service import (
     ANYBODY,
     SYSTEM,
@@ -32,6 +42,7 @@ __all__ = [
     "DEFAULT_LABELS",
     "MAX_KBPS",
     "MAX_LABEL",
+    "REACHABLE",
     "STABLE",
     "SYSTEM",
     "TRANSITIONS",

@@ -89,8 +89,18 @@ class Segment:
             if not 0 <= label <= MAX_LABEL:
                 raise SegmentInvalid(f"{path}[{i}].label", f"a label lies between 0 and {MAX_LABEL}, got {label}")
             if end.circuit in seen:
-                raise SegmentInvalid(f"{path}[{i}]", f"circuit {end.circuit} is there twice (also {path}[{seen[end.circuit]}])")
+                raise SegmentInvalid(
+                    f"{path}[{i}]", f"circuit {end.circuit} is there twice (also {path}[{seen[end.circuit]}])"
+                )
             seen[end.circuit] = i
+        for name, rates in (
+            ("ingress", [e.flow.ingress for e in self.ends]),
+            ("egress", [e.flow.egress for e in self.ends]),
+        ):
+            if not any(rates):
+                raise SegmentInvalid(
+                    f"{path}[0].{name}-bw", f"every end has zero {name}: no frame could cross the service"
+                )
 
 
 def _key(end: End) -> tuple[str, int, int, int]:

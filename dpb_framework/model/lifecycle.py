@@ -143,6 +143,33 @@ def step(status: Status, event: Step) -> Status:
         raise StepImpossible(status, event) from None
 
 
+_BY_ITSELF: dict[Desired, frozenset[Step]] = {
+    Desired.DORMANT: frozenset({_T.CLEARED, _T.REFUSED}),
+    Desired.INACTIVE: frozenset({_T.ESTABLISHED, _T.REFUSED, _T.DEACTIVATED}),
+    Desired.ACTIVE: frozenset({_T.ESTABLISHED, _T.REFUSED, _T.ACTIVATE, _T.ACTIVATED, _T.FAIL}),
+    Desired.RELEASED: frozenset({_T.RELEASED}),
+}
+
+
+def _closure(status: Status, desired: Desired) -> frozenset[Status]:
+    found = {status}
+    todo = [status]
+    while todo:
+        here = todo.pop()
+        for event in _BY_ITSELF[desired]:
+            there = TRANSITIONS.get((here, event))
+            if there is not None and there not in found and here is not Status.DORMANT:
+                found.add(there)
+                todo.append(there)
+    return frozenset(found)
+
+
+REACHABLE: dict[tuple[Status, Desired], frozenset[Status]] = {
+    (status, desired): _closure(status, desired) for status in Status for desired in Desired
+}
+"""Which states a service can come to without a new command, from a status with what is desired."""
+
+
 def diagram() -> str:
     """Return the table as a Mermaid state diagram; the documentation's picture is this text."""
     lines = ["stateDiagram-v2", "    [*] --> DORMANT"]

@@ -1,0 +1,176 @@
+"""The broker: builds everything from the configuration, recovers, starts, stops."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from dpb_framework import __version__
+from dpb_framework.config import Config, NetworkConfig
+from dpb_framework.contracts import BrokerApi, Nbi, Network, NetworkKind, Store, Workshop
+from dpb_framework.errors import ConfigInvalid, NetworkUnknown
+from dpb_framework.plugins import LISTENERS, NBIS, NETWORKS, STORES, Listeners, load, make
+from dpb_framework.reply import Reply
+from dpb_framework.runtime import Runtime
+
+_log = logging.getLogger("dpb.broker")
+
+T = TypeVar("T")
+
+
+class Broker(BrokerApi):
+    """Everything that a configuration names, built but not started: nothing outside is touched before `start`."""
+
+    def __init__(self, config: Config, store: Store | None = None, runtime: Runtime | None = None) -> None:
+        """Build. `PluginMissing`, `PluginBroken`, `ConfigInvalid`.
+
+        *store* and *runtime* stand in for those of the configuration, for tests and for brokers within a program.
+        """
+        self.config = config
+        numbers = config.broker
+        self.runtime = runtime or Runtime(numbers.workers, numbers.leaf_threads)
+        self.listeners = Listeners()
+        for listener in config.listeners:
+            built = make(LISTENERS, listener.kind, object, listener.settings, listener.path)
+            self.listeners.register(listener.kind, built)
+        self.listeners.check_pending()
+        self.store: Store = store or make(
+            STORES,
+            config.store.kind,
+            Store,
+            config.store.settings,
+            config.store.path,
+        )
+        self._networks: dict[str, NetworkKind] = {}
+        for network in _inferiors_first(config.networks):
+            self._networks[network.name] = self._build(network)
+        self.nbis: list[tuple[str, Nbi]] = [
+            (nbi.kind, make(NBIS, nbi.kind, Nbi, nbi.settings, nbi.path))
+            for nbi in config.nbis
+        ]
+        self._started: list[Nbi] = []
+
+    def _build(self, network: NetworkConfig) -> NetworkKind:
+        kind = load(NETWORKS, network.kind, NetworkKind)
+        return kind.build(_Workshop(self, network))  # type: ignore[attr-defined,no-any-return]
+
+    # -- life
+
+    def start(self) -> None:
+        """Open the store, recover, start the networks and then the interfaces. On failure nothing stays open."""
+        try:
+            self.store.open()
+            contents = self.store.load()
+            for network in self._networks.values():
+                network.restore(contents)
+            for network in self._networks.values():
+                network.start()
+            for _, nbi in self.nbis:
+                nbi.start(self)
+                self._started.append(nbi)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the interfaces, then the networks, then the store. Services stay as they are on the devices."""
+        for nbi in reversed(self._started):
+            _quietly(nbi.stop)
+        self._started = []
+        for network in reversed(self._networks.values()):
+            _quietly(network.stop)
+        _quietly(self.store.close)
+        self.runtime.stop()
+
+    def addresses(self) -> dict[str, str]:
+        """Where the northbound interfaces answer, by kind (and a number from the second of a kind on)."""
+        found: dict[str, str] = {}
+        for kind, nbi in self.nbis:
+            name, count = kind, 2
+            while name in found:
+                name, count = f"{kind}-{count}", count + 1
+            found[name] = nbi.address
+        return found
+
+    # -- for northbound interfaces
+
+    def network(self, name: str) -> Network:
+        """Return the network. `NetworkUnknown`."""
+        try:
+            return self._networks[name]
+        except KeyError:
+            raise NetworkUnknown(name) from None
+
+    def networks(self) -> Sequence[Network]:
+        """All networks, in the order of the configuration."""
+        return [self._networks[network.name] for network in self.config.networks]
+
+    def health(self) -> Mapping[str, Any]:
+        """How everything is."""
+        networks = {network.name: self._networks[network.name].health() for network in self.config.networks}
+        troubled = any(facts.get("unconfirmed") or facts.get("contact") == "lost" for facts in networks.values())
+        return {
+            "status": "degraded" if troubled else "ok",
+            "version": __version__,
+            "store": self.config.store.kind,
+            "networks": networks,
+        }
+
+    def work(self, call: Callable[[], T]) -> Reply[T]:
+        """Run *call* in a worker."""
+        return self.runtime.work(call)
+
+
+class _Workshop(Workshop):
+    """What one network is built from."""
+
+    def __init__(self, broker: Broker, network: NetworkConfig) -> None:
+        self._broker = broker
+        self.name = network.name
+        self.settings = network.settings
+        self.path = network.path
+        self.store = broker.store
+        self.runtime = broker.runtime
+        self.audience = broker.listeners
+        numbers = broker.config.broker
+        self.tuning = {"inferior-timeout": numbers.inferior_timeout, "replans": numbers.replans}
+
+    @property
+    def uuid(self) -> str:  # type: ignore[override]
+        """The store's id; known once the store is open."""
+        return self.store.uuid
+
+    def make(self, group: str, name: str, contract: type[T], settings: Mapping[str, Any], key: str) -> T:
+        """Make another plugin."""
+        return make(group, name, contract, settings, f"{self.path}.{key}")
+
+    def inferior(self, name: str) -> Network:
+        """The network of that name."""
+        return self._broker.network(name)
+
+
+def _inferiors_first(networks: Sequence[NetworkConfig]) -> list[NetworkConfig]:
+    by_name = {network.name: network for network in networks}
+    ordered: dict[str, NetworkConfig] = {}
+    for network in networks:
+        # Depth first without recursion; circles were refused when the configuration was read.
+        stack = [(network, iter(network.inferiors))]
+        while stack:
+            here, rest = stack[-1]
+            name = next(rest, None)
+            if name is None:
+                stack.pop()
+                ordered.setdefault(here.name, here)
+            elif name not in ordered:
+                if name not in by_name:
+                    raise ConfigInvalid(f"{here.path}.inferiors", f"there is no network {name!r}")
+                stack.append((by_name[name], iter(by_name[name].inferiors)))
+    return list(ordered.values())
+
+
+def _quietly(stop: Callable[[], None]) -> None:
+    try:
+        stop()
+    except Exception:
+        _log.exception("something did not stop cleanly")

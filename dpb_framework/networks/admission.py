@@ -1,0 +1,218 @@
+"""From a segment to an attempt: ask the planner, check its answer, divide the tree among the inferiors.
+
+Pure but for the planner: reads the books and takes nothing from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from dpb_framework.contracts import Demand, Planner, Tree
+from dpb_framework.errors import NoCapacity, PlanInvalid
+from dpb_framework.model import Circuit, End, Segment, Terminal, TrafficFlow, Tunnel
+from dpb_framework.networks.shape import Shape
+from dpb_framework.networks.tree import check_fits, tree_loads
+from dpb_framework.networks.trunkbook import TrunkBook
+
+if TYPE_CHECKING:
+    from dpb_framework.contracts import Residual
+
+
+@define(slots=True)
+class Exclusions:
+    """What earlier attempts at the same segment found not to work."""
+
+    edges: set[str] = field(factory=set)
+    inferiors: set[str] = field(factory=set)
+    labels: dict[str, set[int]] = field(factory=dict)
+    circuits: set[Circuit] = field(factory=set)
+
+
+@frozen
+class PartPlan:
+    """What one inferior network is to do, with the names of the chords that were counted on."""
+
+    inferior: str
+    segment: Segment
+    chords: tuple[str, ...] = ()
+
+
+@frozen
+class Plan:
+    """A tree as tunnels and parts."""
+
+    tunnels: tuple[Tunnel, ...]
+    parts: tuple[PartPlan, ...]
+
+
+class Planning:
+    """Everything that planning one segment needs."""
+
+    def __init__(
+        self,
+        network: str,
+        algorithm: str,
+        shape: Shape,
+        planner: Planner,
+        terminals: Mapping[str, Terminal],
+        book: TrunkBook,
+    ) -> None:
+        self._network = network
+        self._algorithm = algorithm
+        self._shape = shape
+        self._planner = planner
+        self._terminals = terminals
+        self._book = book
+
+    def plan(
+        self,
+        segment: Segment,
+        out: Exclusions,
+        service: int = 0,
+        keep: Mapping[str, int] = MappingProxyType({}),
+    ) -> Plan:
+        """Return a plan for *segment* (labels chosen). `NoCapacity`, `PlanInvalid`.
+
+        *keep* are trunks that *service* uses now, with its label on each: what it holds there counts as free for it,
+        and trunk and label are kept where possible.
+        """
+        shape = self._shape
+        at: list[int] = []
+        for end in segment.ends:
+            place = self._terminals[end.circuit.terminal].subterminal
+            vertex = shape.vertex_of.get(place)
+            if vertex is None:
+                raise NoCapacity(
+                    self._network, f"terminal {place[1]!r} of inferior network {place[0]!r} is not known there"
+                )
+            at.append(vertex)
+        demand = self._demand(segment, at, keep)
+        if len(demand.vertices) == 1:
+            edges: tuple[int, ...] = ()
+            loads: list[tuple[int, int, int]] = []
+        else:
+            residual = self._residual(out, service, keep)
+            outcome = self._planner.plan(demand, residual)
+            if not isinstance(outcome, Tree):
+                raise NoCapacity(self._network, outcome.reason)
+            edges = tuple(outcome.edges)
+            loads = self._checked(edges, demand, residual)
+        return Plan(*self._divide(segment, at, edges, loads, out, keep))
+
+    def _demand(self, segment: Segment, at: list[int], keep: Collection[str]) -> Demand:
+        ingress: dict[int, int] = {}
+        egress: dict[int, int] = {}
+        least = -1
+        for end, vertex in zip(segment.ends, at, strict=True):
+            flow = end.flow
+            ingress[vertex] = ingress.get(vertex, 0) + flow.ingress
+            egress[vertex] = egress.get(vertex, 0) + flow.egress
+            low = min(flow.ingress, flow.egress)
+            least = low if least < 0 else min(least, low)
+        preferred = frozenset(self._shape.trunk_edges[name] for name in keep if name in self._shape.trunk_edges)
+        return Demand(tuple(ingress), tuple(ingress.values()), tuple(egress.values()), least, preferred)
+
+    def _residual(self, out: Exclusions, service: int, keep: Mapping[str, int]) -> Residual:
+        shape = self._shape
+        residual = shape.residual
+        banned = [shape.edge_of_name[name] for name in out.edges if name in shape.edge_of_name]
+        if out.inferiors:
+            topology = shape.topology
+            banned += [
+                edge
+                for edge in range(len(topology.tails))
+                if shape.fragment_of[topology.tails[edge]][0] in out.inferiors
+                or shape.fragment_of[topology.heads[edge]][0] in out.inferiors
+            ]
+        for name, labels in out.labels.items():
+            if name in shape.trunk_edges and self._book.free_label(name, labels) is None:
+                banned.append(shape.trunk_edges[name])
+        if not banned and not keep:
+            return residual
+        residual = residual.without(banned)
+        for name, label in keep.items():
+            edge = shape.trunk_edges.get(name)
+            held = self._book.held(service, name).get(label)
+            if edge is not None and edge not in banned and held is not None:
+                # The service's own share is there for it, also where no label is free or the trunk takes no more.
+                up, down = self._book.left(name)
+                residual.upstream[edge] = max(0, up + held[0])
+                residual.downstream[edge] = max(0, down + held[1])
+        return residual
+
+    def _checked(self, edges: tuple[int, ...], demand: Demand, residual: Residual) -> list[tuple[int, int, int]]:
+        try:
+            loads = tree_loads(self._shape.topology, edges, demand)
+        except ValueError as error:
+            raise PlanInvalid(self._algorithm, str(error)) from error
+        short = check_fits(loads, residual)
+        if short:
+            raise PlanInvalid(self._algorithm, f"{self._shape.topology.names[short[0]]} has not the room that it needs")
+        return loads
+
+    def _divide(
+        self,
+        segment: Segment,
+        at: list[int],
+        edges: tuple[int, ...],
+        loads: list[tuple[int, int, int]],
+        out: Exclusions,
+        keep: Mapping[str, int],
+    ) -> tuple[tuple[Tunnel, ...], tuple[PartPlan, ...]]:
+        shape = self._shape
+        topology = shape.topology
+        group = {vertex: vertex for vertex in at}
+        chords: dict[int, list[str]] = {}
+        for edge in edges:
+            for vertex in (topology.tails[edge], topology.heads[edge]):
+                group.setdefault(vertex, vertex)
+
+        def root(vertex: int) -> int:
+            while group[vertex] != vertex:
+                vertex = group[vertex]
+            return vertex
+
+        for edge in edges:
+            if shape.trunks[edge] is None:
+                group[root(topology.tails[edge])] = root(topology.heads[edge])
+        for edge in edges:
+            if shape.trunks[edge] is None:
+                chords.setdefault(root(topology.tails[edge]), []).append(topology.names[edge])
+        ends: dict[int, list[End]] = {}
+        for end, vertex in zip(segment.ends, at, strict=True):
+            subterminal = self._terminals[end.circuit.terminal].subterminal[1]
+            ends.setdefault(root(vertex), []).append(End(Circuit(subterminal, end.circuit.label), end.flow))
+        tunnels: list[Tunnel] = []
+        for edge, upstream, downstream in loads:
+            name = shape.trunks[edge]
+            if name is None:
+                continue
+            account = self._book.accounts[name]
+            label, end_label = self._label(name, out, keep)
+            tunnels.append(Tunnel(name, label, upstream, downstream))
+            trunk = account.trunk
+            ends.setdefault(root(topology.tails[edge]), []).append(
+                End(Circuit(trunk.start[1], label), TrafficFlow(downstream, upstream))
+            )
+            ends.setdefault(root(topology.heads[edge]), []).append(
+                End(Circuit(trunk.end[1], end_label), TrafficFlow(upstream, downstream))
+            )
+        parts = [
+            PartPlan(shape.fragment_of[vertex][0], Segment(ends[vertex]), tuple(chords.get(vertex, ())))
+            for vertex in sorted(ends)
+        ]
+        return tuple(tunnels), tuple(parts)
+
+    def _label(self, name: str, out: Exclusions, keep: Mapping[str, int]) -> tuple[int, int]:
+        pool = self._book.accounts[name].labels
+        label = keep.get(name)
+        if label is None:
+            label = pool.peek(out.labels.get(name, ()))
+        end_label = None if label is None else pool.end_label(label)
+        if label is None or end_label is None:
+            raise PlanInvalid(self._algorithm, f"trunk {name!r} has no free label, and was not to be used")
+        return label, end_label

@@ -1,0 +1,319 @@
+"""What every network that this broker runs has in common: ids, handles, events, commits."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from dpb_framework.contracts import (
+    Batch,
+    Cancel,
+    Contents,
+    EventRecord,
+    Key,
+    NetworkKind,
+    NetworkRecord,
+    Record,
+    SegmentRecord,
+    Service,
+    ServiceRecord,
+    Workshop,
+)
+from dpb_framework.errors import DpbError, Refused, ServiceGone, ServiceUnknown
+from dpb_framework.model import Caller, Event, EventKind, Segment, Status
+from dpb_framework.networks.driver import DrivenService
+from dpb_framework.networks.terminalbook import TerminalBook
+from dpb_framework.reply import Reply
+from dpb_framework.runtime import Strand
+
+_log = logging.getLogger("dpb.networks")
+
+S = TypeVar("S", bound=DrivenService[Any])
+Drops = Sequence[tuple[type[Record], Key]]
+
+RECENT = 2048
+"""How many of the last events are kept in memory, so that a stream's resumption seldom reads the store."""
+
+
+class BaseNetwork(NetworkKind, Generic[S]):
+    """The part of switches and aggregators that is the same.
+
+    All changes happen on `strand`; what is read from other threads are single attributes that are replaced,
+    never changed in place, or dictionaries of which a copy is taken.
+    """
+
+    service_class: type[S]
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._name = workshop.name
+        self.workshop = workshop
+        self.store = workshop.store
+        self.runtime = workshop.runtime
+        self.audience = workshop.audience
+        self.strand = Strand()
+        self.book = TerminalBook(self._name)
+        self._services: dict[int, S] = {}
+        self._handles: dict[str, S] = {}
+        self._last_service = 0
+        self._outbox = Strand()
+        self._watchers: list[Callable[[Event], None]] = []
+        self._next_event = 1
+        self._last_event = 0
+        self._recent: deque[Event] = deque(maxlen=RECENT)
+        self.stopped = False
+        self.prefix = ""
+        """How the keys and handles begin that this network gives to others; known once the store is open."""
+
+    # -- what is told
+
+    @property
+    def name(self) -> str:
+        """Its name in this broker."""
+        return self._name
+
+    def terminals(self) -> tuple[str, ...]:
+        """The names of its terminals, sorted."""
+        return tuple(sorted(self.book.terminals.copy()))
+
+    def service(self, id: int) -> S:
+        """Return the service; `ServiceGone`, `ServiceUnknown`."""
+        found = self._services.get(id)
+        if found is not None:
+            return found
+        if 1 <= id <= self._last_service:
+            raise ServiceGone(self._name, id)
+        raise ServiceUnknown(self._name, id)
+
+    def services(self, handle_prefix: str = "") -> Sequence[S]:
+        """The services there are, by id."""
+        found = sorted(self._services.copy().items())
+        return [
+            s for _, s in found if not handle_prefix or (s.handle is not None and s.handle.startswith(handle_prefix))
+        ]
+
+    def find(self, handle: str) -> Reply[Service | None]:
+        """Return the service with that handle, or None."""
+        reply: Reply[Service | None] = Reply()
+
+        def look() -> None:
+            reply.resolve(self._handles.get(handle))
+
+        self.strand.post(look)
+        return reply
+
+    # -- making services
+
+    def create(self, caller: Caller, handle: str | None = None, segment: Segment | None = None) -> Reply[Service]:
+        """Make a service, or find the one with that handle; define it if a segment is given."""
+        reply: Reply[Service] = Reply()
+        self.strand.post(partial(self._create, caller, handle, segment, reply))
+        return reply
+
+    def _create(self, caller: Caller, handle: str | None, segment: Segment | None, reply: Reply[Service]) -> None:
+        known = self._handles.get(handle) if handle is not None else None
+        if known is not None:
+            if segment is None:
+                known.once_kept(lambda error: _answer(reply, known, error))
+            else:
+                known.define(segment, caller).then(lambda defined: _answer(reply, known, defined.error))
+            return
+        service = self.service_class(self, self._last_service + 1, handle, caller.name)
+        puts: list[Record] = []
+        if segment is not None:
+            try:
+                puts = service.admit_new(segment, caller)
+            except DpbError as error:
+                reply.fail(error)
+                return
+        self._last_service += 1
+        self._services[service.id] = service
+        if handle is not None:
+            self._handles[handle] = service
+        puts.append(self.record())
+        if segment is None:
+            puts.append(service.record())
+        service.keep_new(puts, lambda error: _answer(reply, service, error))
+
+    def record(self) -> NetworkRecord:
+        """What the store keeps of the network itself."""
+        return NetworkRecord(self._name, self.kind, self._last_service)
+
+    def forget(self, service: S) -> None:
+        """Let a service that was released (or never kept) be gone."""
+        self._services.pop(service.id, None)
+        if service.handle is not None and self._handles.get(service.handle) is service:
+            del self._handles[service.handle]
+
+    # -- commits and events
+
+    def commit(
+        self,
+        puts: Sequence[Record],
+        drops: Drops = (),
+        then: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        """Queue a batch; call *then* on the strand with None once it is durable, or with the error.
+
+        The events among *puts* are told to watchers and listeners once they are durable.
+        """
+        reply = self.store.submit(Batch(puts, drops))
+        events = [record.event for record in puts if type(record) is EventRecord]
+        if reply.settled:
+            if then is not None:
+                self.strand.post(partial(then, reply.error))
+            if events:
+                self._publish(events, reply.error)
+            return
+
+        def kept(settled: Reply[None]) -> None:
+            if then is not None:
+                self.strand.hand_over(partial(then, settled.error), self.runtime)
+            elif settled.error is not None:
+                _log.error("%s: what was seen could not be stored: %s", self._name, settled.error)
+            if events:
+                self._publish(events, settled.error)
+
+        reply.then(kept)
+
+    def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:
+        """Make the next event, to be put into the batch that it tells of."""
+        event = Event(self._name, self._next_event, kind, data)
+        self._next_event += 1
+        return EventRecord(event, time.time_ns() // 1000)
+
+    def _publish(self, events: Sequence[Event], error: BaseException | None) -> None:
+        if error is not None:
+            return
+        self._last_event = events[-1].number
+        self._recent.extend(events)
+        if self._watchers or self.audience.has("tell_event"):
+            self._outbox.hand_over(partial(self._tell, events), self.runtime)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for event in events:
+            for watcher in self._watchers.copy():
+                try:
+                    watcher(event)
+                except Exception:
+                    _log.exception("%s: a watcher failed on event %d", self._name, event.number)
+            if event.number and self.audience.has("tell_event"):
+                self.audience.tell("tell_event", network=self._name, event=event)
+
+    def hint(self) -> None:
+        """Tell watchers that what superiors see of this network has changed."""
+        if self._watchers:
+            self._outbox.hand_over(partial(self._tell, [Event(self._name, 0, EventKind.MODEL)]), self.runtime)
+
+    def watch(self, listener: Callable[[Event], None]) -> Cancel:
+        """Call *listener* with each event after it is stored."""
+        self._watchers.append(listener)
+
+        def cancel() -> None:
+            if listener in self._watchers:
+                self._watchers.remove(listener)
+
+        return cancel
+
+    def events(self, after: int, limit: int = 1000) -> Sequence[Event] | None:
+        """The stored events above *after*."""
+        recent = list(self._recent)
+        if recent and recent[0].number <= after + 1:
+            return recent[max(0, after + 1 - recent[0].number) :][:limit]
+        return self.store.events(self._name, after, limit)
+
+    @property
+    def last_event(self) -> int:
+        """The number of the last event that was stored."""
+        return self._last_event
+
+    # -- policy
+
+    def ask_segment(self, service: S, segment: Segment, caller: Caller) -> None:
+        """Ask the listeners whether *service* may have *segment*; the broker itself is not asked about."""
+        if caller.system or not self.audience.has("ask_segment"):
+            return
+        self.audience.ask(
+            "ask_segment",
+            network=self._name,
+            service=service.id,
+            segment=segment,
+            caller=caller,
+            owner=service.owner,
+            totals=self.book.totals(service.owner, service.id),
+        )
+
+    def ask_topology(self, change: object, caller: Caller) -> None:
+        """Ask the listeners whether a terminal or trunk may be made or changed."""
+        if not caller.system and self.audience.has("ask_topology"):
+            self.audience.ask("ask_topology", network=self._name, change=change, caller=caller)
+
+    # -- commands on the topology
+
+    def on_strand(self, reply: Reply[Any], action: Callable[[], None]) -> None:
+        """Run *action* on the strand; a `DpbError` becomes the reply's."""
+
+        def run() -> None:
+            try:
+                action()
+            except DpbError as error:
+                reply.fail(error)
+            except Exception as error:
+                _log.exception("%s: a command failed", self._name)
+                reply.fail(error)
+
+        self.strand.post(run)
+
+    # -- life
+
+    def restore_base(self, contents: Contents) -> None:
+        """Take up ids and services of this network."""
+        self.prefix = f"{self.workshop.uuid}/{self._name}/"
+        for record in contents.tables.get(NetworkRecord, ()):
+            if isinstance(record, NetworkRecord) and record.name == self._name:
+                self._last_service = record.last_service
+                if record.kind != self.kind:
+                    raise Refused(
+                        f"network {self._name!r} is a {record.kind} in the store and a {self.kind} in the configuration;"
+                        f" give the new one another name"
+                    )
+        self._last_event = contents.last_events.get(self._name, 0)
+        self._next_event = self._last_event + 1
+        for stored in contents.tables.get(ServiceRecord, ()):
+            if isinstance(stored, ServiceRecord) and stored.network == self._name:
+                service = self.service_class(self, stored.id, stored.handle, stored.owner)
+                service.restore(stored)
+                self._services[stored.id] = service
+                if stored.handle is not None:
+                    self._handles[stored.handle] = service
+        for segment in contents.tables.get(SegmentRecord, ()):
+            if isinstance(segment, SegmentRecord) and segment.network == self._name:
+                self._services[segment.service].restore_segment(segment)
+
+    def resume(self) -> None:
+        """Hold what the restored services hold, and let each go where it is wanted."""
+        for service in self._services.values():
+            service.rehold()
+        for service in list(self._services.values()):
+            service.resume()
+
+    def health(self) -> Mapping[str, Any]:
+        """What operators want to know at a glance."""
+        services = self._services.copy().values()
+        return {
+            "kind": self.kind,
+            "services": len(services),
+            "active": sum(1 for s in services if s.status is Status.ACTIVE),
+            "failed": sum(1 for s in services if s.status is Status.FAILED),
+            "unconfirmed": sum(1 for s in services if any(c.kind == "unconfirmed" for c in s.conditions)),
+        }
+
+
+def _answer(reply: Reply[Service], service: Service, error: BaseException | None) -> None:
+    if error is None:
+        reply.resolve(service)
+    else:
+        reply.fail(error)

@@ -1,0 +1,555 @@
+"""The driver: keeps what is wanted of a service, and moves it there, step by step.
+
+A command checks, commits the wish and returns. `advance` compares what is wanted with what is there and does the
+next thing; it is called after each commit, each answer of a leaf or an inferior, each timer, and after a restart.
+Release during establishing, an early activate and recovery are all that same function.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from dpb_framework.contracts import Cancel, EventRecord, Key, Record, Role, SegmentRecord, Service, ServiceRecord
+from dpb_framework.errors import CommitFailed, DpbError, ServiceGone, ServiceLogic
+from dpb_framework.model import (
+    REACHABLE,
+    STABLE,
+    TRANSITIONS,
+    Caller,
+    Change,
+    Condition,
+    Desired,
+    EventKind,
+    Fault,
+    Segment,
+    ServiceView,
+    Status,
+    Step,
+    step,
+)
+from dpb_framework.reply import Reply
+
+if TYPE_CHECKING:
+    from dpb_framework.networks.base import BaseNetwork
+
+_log = logging.getLogger("dpb.networks")
+
+N = TypeVar("N", bound="BaseNetwork[Any]")
+Undo = Callable[[], None]
+_WISH = {
+    Status.DORMANT: Desired.DORMANT,
+    Status.INACTIVE: Desired.INACTIVE,
+    Status.ACTIVE: Desired.ACTIVE,
+    Status.RELEASED: Desired.RELEASED,
+}
+
+
+class DrivenService(Service, Generic[N]):
+    """A service of a network of this broker. Everything with an underscore happens on the network's strand."""
+
+    def __init__(self, network: N, id: int, handle: str | None, owner: str) -> None:
+        self.network = network
+        self._id = id
+        self._handle = handle
+        self.owner = owner
+        self._status = Status.DORMANT
+        self._desired = Desired.DORMANT
+        self._remembered = False
+        self._change = Change.NONE
+        self._error: Fault | None = None
+        self._asked: Segment | None = None
+        self._chosen: Segment | None = None
+        self._next_asked: Segment | None = None
+        self._next_chosen: Segment | None = None
+        self._conditions: tuple[Condition, ...] = ()
+        self._committing = False
+        self._commands: deque[tuple[Callable[..., None], tuple[Any, ...], Reply[None]]] = deque()
+        self._watchers: tuple[Callable[[Service], None], ...] = ()
+        self._waiters: list[tuple[Collection[Status], Reply[Status]]] = []
+
+    # -- what is told
+
+    @property
+    def id(self) -> int:
+        """The id, unique in the network for ever."""
+        return self._id
+
+    @property
+    def handle(self) -> str | None:
+        """The name that its user gave it."""
+        return self._handle
+
+    @property
+    def status(self) -> Status:
+        """The status at this moment."""
+        return self._status
+
+    @property
+    def desired(self) -> Desired:
+        """Where its user wants it to be."""
+        return self._desired
+
+    @property
+    def change(self) -> Change:
+        """Where a change without interruption is."""
+        return self._change
+
+    @property
+    def segment(self) -> Segment | None:
+        """What it connects, with the chosen labels."""
+        return self._chosen
+
+    @property
+    def error(self) -> Fault | None:
+        """Why the last define, activation or change did not succeed."""
+        return self._error
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What holds beside the status."""
+        return self._conditions
+
+    def view(self) -> ServiceView:
+        """All of the above."""
+        return ServiceView(
+            self.network.name,
+            self._id,
+            self._handle,
+            self.owner,
+            self._status,
+            self._desired,
+            self._change,
+            self._chosen,
+            self._error,
+            self._conditions,
+        )
+
+    def watch(self, listener: Callable[[Service], None]) -> Cancel:
+        """Call *listener* after each change."""
+        self._watchers = (*self._watchers, listener)
+
+        def cancel() -> None:
+            self._watchers = tuple(w for w in self._watchers if w is not listener)
+
+        return cancel
+
+    def wait(self, statuses: Collection[Status], timeout: float | None = None) -> Reply[Status]:
+        """Wait for one of *statuses*."""
+        reply: Reply[Status] = Reply()
+        self.network.strand.post(partial(self._wait, frozenset(statuses), timeout, reply))
+        return reply
+
+    def _wait(self, statuses: frozenset[Status], timeout: float | None, reply: Reply[Status]) -> None:
+        if self._answers(statuses):
+            reply.resolve(self._status)
+            return
+        if timeout is not None and timeout <= 0:
+            reply.resolve(self._status)
+            return
+        entry = (statuses, reply)
+        self._waiters.append(entry)
+        if timeout is None:
+            return
+
+        def over() -> None:
+            if entry in self._waiters:
+                self._waiters.remove(entry)
+                reply.resolve(self._status)
+
+        cancel = self.network.runtime.later(timeout, lambda: self.network.strand.post(over))
+        reply.then(lambda _: cancel())
+
+    def _answers(self, statuses: Collection[Status]) -> bool:
+        status = self._status
+        if status in statuses or status is Status.RELEASED:
+            return not self._committing or status is Status.RELEASED
+        if self._committing or self._commands:
+            return False
+        return REACHABLE[status, self._desired].isdisjoint(statuses)
+
+    def _changed(self) -> None:
+        """Tell watchers and waiters that something of what is told has changed."""
+        for watcher in self._watchers:
+            watcher(self)
+        if self._waiters:
+            waiting, self._waiters = self._waiters, []
+            for entry in waiting:
+                if self._answers(entry[0]):
+                    entry[1].resolve(self._status)
+                else:
+                    self._waiters.append(entry)
+
+    # -- records
+
+    def record(self) -> ServiceRecord:
+        """What the store keeps of the service itself."""
+        return ServiceRecord(
+            self.network.name,
+            self._id,
+            self._handle,
+            self.owner,
+            self._desired,
+            self._status,
+            self._remembered,
+            self._change.value,
+            self._error,
+        )
+
+    def _segment_record(self, role: Role = Role.CURRENT) -> SegmentRecord:
+        asked, chosen = (self._asked, self._chosen) if role is Role.CURRENT else (self._next_asked, self._next_chosen)
+        if asked is None or chosen is None:
+            raise RuntimeError(f"service {self._id} has no {role.value} segment")
+        return SegmentRecord(self.network.name, self._id, role, asked, chosen)
+
+    def _segment_key(self, role: Role = Role.CURRENT) -> tuple[type[Record], Key]:
+        return SegmentRecord, (self.network.name, self._id, role)
+
+    def _event(self) -> EventRecord:
+        error = self._error
+        return self.network.event(
+            EventKind.SERVICE,
+            {
+                "id": self._id,
+                "status": self._status.value,
+                "desired": self._desired.value,
+                "change": self._change.value,
+                "error": None if error is None else error.code,
+            },
+        )
+
+    def restore(self, stored: ServiceRecord) -> None:
+        """Be what the store tells."""
+        self._status, self._desired = stored.status, stored.desired
+        self._remembered, self._error = stored.remembered, stored.error
+        self._change = Change(stored.change)
+
+    def restore_segment(self, stored: SegmentRecord) -> None:
+        """Have the segment that the store tells."""
+        if stored.role is Role.CURRENT:
+            self._asked, self._chosen = stored.asked, stored.chosen
+        else:
+            self._next_asked, self._next_chosen = stored.asked, stored.chosen
+
+    def rehold(self) -> None:
+        """Hold circuits and quotas for all segments that there are."""
+        self.network.book.hold(self._id, self.owner, self._held())
+
+    def _held(self) -> list[Segment]:
+        return [s for s in (self._chosen, self._next_chosen) if s is not None]
+
+    # -- commands
+
+    def _command(self, action: Callable[..., None], *args: Any) -> Reply[None]:
+        reply: Reply[None] = Reply()
+        self.network.strand.post(partial(self._enter, action, args, reply))
+        return reply
+
+    def _enter(self, action: Callable[..., None], args: tuple[Any, ...], reply: Reply[None]) -> None:
+        if self._committing or self._commands:
+            self._commands.append((action, args, reply))
+        else:
+            self._perform(action, args, reply)
+
+    def _perform(self, action: Callable[..., None], args: tuple[Any, ...], reply: Reply[None]) -> None:
+        try:
+            if self._status is Status.RELEASED and action != self._release:
+                raise ServiceGone(self.network.name, self._id)
+            action(*args, reply)
+        except DpbError as error:
+            reply.fail(error)
+        except Exception as error:
+            _log.exception("%s: a command on service %d failed", self.network.name, self._id)
+            reply.fail(error)
+
+    def define(self, segment: Segment, caller: Caller) -> Reply[None]:
+        """Ask for a segment."""
+        return self._command(self._define, segment, caller)
+
+    def activate(self, caller: Caller) -> Reply[None]:
+        """Let traffic pass."""
+        return self._command(self._activate, caller)
+
+    def deactivate(self, caller: Caller) -> Reply[None]:
+        """Stop traffic and keep the resources."""
+        return self._command(self._deactivate, caller)
+
+    def reset(self, caller: Caller) -> Reply[None]:
+        """Give everything back and become DORMANT."""
+        return self._command(self._reset, caller)
+
+    def release(self, caller: Caller) -> Reply[None]:
+        """Give everything back and cease to exist."""
+        return self._command(self._release, caller)
+
+    def prepare(self, segment: Segment, caller: Caller) -> Reply[None]:
+        """Make ready to become *segment*."""
+        return self._command(self._prepare, segment, caller)
+
+    def commit(self, caller: Caller) -> Reply[None]:
+        """Become what was prepared."""
+        return self._command(self._commit, caller)
+
+    def abort(self, caller: Caller) -> Reply[None]:
+        """Forget what was prepared."""
+        return self._command(self._abort, caller)
+
+    def _define(self, segment: Segment, caller: Caller, reply: Reply[None]) -> None:
+        if self._desired in (Desired.INACTIVE, Desired.ACTIVE):
+            if segment.same_as(self._asked) or segment.same_as(self._chosen):
+                reply.resolve(None)
+                return
+            raise self._logic(
+                "define", "it is defined with another segment; reset it, or change it by prepare and commit"
+            )
+        if self._status is not Status.DORMANT:
+            raise self._logic("define", f"it is {self._status.value}; wait until it is DORMANT")
+        undo = self._snapshot()
+        try:
+            puts = self._admit(segment, caller)
+        except DpbError as error:
+            self._remembered = False
+            self._note(Step.REFUSED, Fault.of(error))
+            raise
+        self._keep(puts, (), reply, undo)
+
+    def admit_new(self, segment: Segment, caller: Caller) -> list[Record]:
+        """Admit the segment of a service that is being made; raises why not. What to store is returned."""
+        return self._admit(segment, caller)
+
+    def keep_new(self, puts: Sequence[Record], then: Callable[[BaseException | None], None]) -> None:
+        """Store a service that was just made."""
+
+        def undo() -> None:
+            self._drop_admission()
+            self._status = Status.RELEASED
+            self.network.forget(self)
+
+        reply: Reply[None] = Reply()
+        reply.then(lambda kept: then(kept.error))
+        self._keep(puts, (), reply, undo)
+
+    def once_kept(self, then: Callable[[BaseException | None], None]) -> None:
+        """Call *then* on the strand when no commit of this service is awaited any more."""
+        reply: Reply[None] = Reply()
+        reply.then(lambda settled: then(settled.error))
+        self._enter(lambda answer: answer.resolve(None), (), reply)
+
+    def _activate(self, caller: Caller, reply: Reply[None]) -> None:
+        if self._desired in (Desired.DORMANT, Desired.RELEASED):
+            if self._status is not Status.DORMANT and self._status is not Status.DEACTIVATING:
+                step(self._status, Step.ACTIVATE)
+            if self._remembered:
+                reply.resolve(None)
+                return
+            undo = self._snapshot()
+            self._remembered = True
+            self._keep([self.record()], (), reply, undo)
+            return
+        if self._desired is Desired.ACTIVE and self._status in (Status.ACTIVE, Status.ESTABLISHING, Status.ACTIVATING):
+            reply.resolve(None)
+            return
+        undo = self._snapshot()
+        self._status = step(self._status, Step.ACTIVATE)
+        self._desired = Desired.ACTIVE
+        self._error = None
+        self._keep([self.record(), self._event()], (), reply, undo)
+
+    def _deactivate(self, caller: Caller, reply: Reply[None]) -> None:
+        if self._desired is Desired.INACTIVE and self._status is not Status.FAILED:
+            reply.resolve(None)
+            return
+        undo = self._snapshot()
+        if self._desired is Desired.DORMANT:
+            if not self._remembered:
+                reply.resolve(None)
+                return
+            self._remembered = False
+        else:
+            self._status = step(self._status, Step.DEACTIVATE)
+            self._desired = Desired.INACTIVE
+        self._keep([self.record(), self._event()], (), reply, undo)
+
+    def _reset(self, caller: Caller, reply: Reply[None]) -> None:
+        after = step(self._status, Step.RESET)
+        if self._desired is Desired.DORMANT and not self._remembered and self._error is None:
+            reply.resolve(None)
+            return
+        undo = self._snapshot()
+        self._status, self._desired = after, Desired.DORMANT
+        self._remembered, self._error, self._change = False, None, Change.NONE
+        puts, drops = self._retire()
+        self._keep([self.record(), self._event(), *puts], drops, reply, undo)
+
+    def _release(self, caller: Caller, reply: Reply[None]) -> None:
+        if self._desired is Desired.RELEASED:
+            reply.resolve(None)
+            return
+        undo = self._snapshot()
+        self._status = step(self._status, Step.RELEASE)
+        self._desired = Desired.RELEASED
+        self._remembered, self._change = False, Change.NONE
+        puts, drops = self._retire()
+        self._keep([self.record(), self._event(), *puts], drops, reply, undo)
+
+    def _prepare(self, segment: Segment, caller: Caller, reply: Reply[None]) -> None:
+        if self._change in (Change.PREPARING, Change.PREPARED):
+            if not segment.same_as(self._next_asked) and not segment.same_as(self._next_chosen):
+                raise self._logic("change", "another change is prepared; commit or abort that first")
+            self._once_prepared(reply)
+            return
+        if self._change is not Change.NONE:
+            raise self._logic("change", f"the last change is still {self._change.value}; wait until it is done")
+        if self._status not in (Status.INACTIVE, Status.ACTIVE):
+            raise self._logic("change", f"it is {self._status.value}; only an INACTIVE or ACTIVE service is changed")
+        self._admit_change(segment, caller, reply)
+
+    def _commit(self, caller: Caller, reply: Reply[None]) -> None:
+        if self._change in (Change.NONE, Change.COMMITTING):
+            reply.resolve(None)
+            return
+        if self._change is not Change.PREPARED:
+            raise self._logic("commit", f"the change is still {self._change.value}; wait until it is prepared")
+        self._decide(reply)
+
+    def _abort(self, caller: Caller, reply: Reply[None]) -> None:
+        if self._change in (Change.NONE, Change.ABORTING):
+            reply.resolve(None)
+            return
+        if self._change is Change.COMMITTING:
+            raise self._logic("abort", "the change is committed and being carried out")
+        self._withdraw(reply)
+
+    def _logic(self, command: str, problem: str) -> ServiceLogic:
+        return ServiceLogic(self.network.name, self._id, command, problem)
+
+    # -- commits
+
+    def _snapshot(self) -> Undo:
+        saved = (
+            self._status,
+            self._desired,
+            self._remembered,
+            self._change,
+            self._error,
+            self._asked,
+            self._chosen,
+            self._next_asked,
+            self._next_chosen,
+        )
+
+        def undo() -> None:
+            (
+                self._status,
+                self._desired,
+                self._remembered,
+                self._change,
+                self._error,
+                self._asked,
+                self._chosen,
+                self._next_asked,
+                self._next_chosen,
+            ) = saved
+            self.rehold()
+
+        return undo
+
+    def _keep(
+        self,
+        puts: Sequence[Record],
+        drops: Sequence[tuple[type[Record], Key]],
+        reply: Reply[None] | None,
+        undo: Undo,
+    ) -> None:
+        """Commit a decision: nothing outside happens before it is durable; when it fails it never was."""
+        self._committing = True
+        self.network.commit(puts, drops, partial(self._kept, reply, undo))
+
+    def _kept(self, reply: Reply[None] | None, undo: Undo, error: BaseException | None) -> None:
+        self._committing = False
+        if error is not None:
+            undo()
+        self.advance()
+        self._changed()
+        if reply is not None:
+            if error is None:
+                reply.resolve(None)
+            else:
+                reply.fail(error if isinstance(error, DpbError) else CommitFailed(str(error)))
+        while self._commands and not self._committing:
+            self._perform(*self._commands.popleft())
+        if self._waiters:
+            self._changed()
+
+    def _note(
+        self,
+        event: Step,
+        error: Fault | None = None,
+        puts: Sequence[Record] = (),
+        drops: Sequence[tuple[type[Record], Key]] = (),
+    ) -> None:
+        """Tell what became of the service. It is stored behind: after a crash it is seen again."""
+        before = self._status
+        self._status = TRANSITIONS.get((before, event), before)
+        if self._status is before and error == self._error and not puts and not drops:
+            return
+        self._error = error
+        self.network.commit([self.record(), self._event(), *puts], drops)
+        self._changed()
+
+    def _set_conditions(self, conditions: Collection[Condition]) -> None:
+        ordered = tuple(sorted(set(conditions)))
+        if ordered != self._conditions:
+            self._conditions = ordered
+            self._changed()
+
+    def resume(self) -> None:
+        """Go on after a restart: the stored status may lag behind what is wanted."""
+        wanted = _WISH.get(self._status)
+        if self._status in STABLE and self._status is not Status.FAILED and wanted is not self._desired:
+            event = {
+                Desired.ACTIVE: Step.ACTIVATE,
+                Desired.INACTIVE: Step.DEACTIVATE,
+                Desired.DORMANT: Step.RESET,
+                Desired.RELEASED: Step.RELEASE,
+            }[self._desired]
+            self._status = TRANSITIONS.get((self._status, event), self._status)
+        self.network.strand.post(self.advance)
+
+    # -- what kinds of networks do differently
+
+    @abstractmethod
+    def advance(self) -> None:
+        """Do the next thing that brings the service where it is wanted. Nothing while a commit is awaited."""
+
+    @abstractmethod
+    def _admit(self, segment: Segment, caller: Caller) -> list[Record]:
+        """Check and take what *segment* needs, move to ESTABLISHING (or beyond), return what is to be stored."""
+
+    @abstractmethod
+    def _drop_admission(self) -> None:
+        """Give back what `_admit` took: its commit failed."""
+
+    @abstractmethod
+    def _retire(self) -> tuple[list[Record], list[tuple[type[Record], Key]]]:
+        """Begin to give everything back (the status is set); return what is to be stored and dropped now."""
+
+    @abstractmethod
+    def _admit_change(self, segment: Segment, caller: Caller, reply: Reply[None]) -> None:
+        """Check and take what a change needs and keep it; *reply* settles when it is prepared or refused."""
+
+    @abstractmethod
+    def _once_prepared(self, reply: Reply[None]) -> None:
+        """Settle *reply* when the change is prepared or refused."""
+
+    @abstractmethod
+    def _decide(self, reply: Reply[None]) -> None:
+        """Make the prepared segment the service's own, durably; *reply* settles when that is kept."""
+
+    @abstractmethod
+    def _withdraw(self, reply: Reply[None]) -> None:
+        """Give up the prepared change; *reply* settles when that is kept."""

@@ -1,0 +1,295 @@
+"""A switch: a network over one fabric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from attrs import evolve
+
+from dpb_framework.contracts import (
+    Capability,
+    Channel,
+    Contents,
+    Fabric,
+    FabricEvent,
+    SwitchManagement,
+    TerminalRecord,
+    Workshop,
+)
+from dpb_framework.errors import BadArgument, ConfigInvalid, TerminalExists
+from dpb_framework.model import (
+    DEFAULT_LABELS,
+    MAX_LABEL,
+    Caller,
+    Circuit,
+    EventKind,
+    Fragment,
+    NetworkModel,
+    Segment,
+    Terminal,
+    check_name,
+)
+from dpb_framework.networks.base import BaseNetwork
+from dpb_framework.networks.contact import Contact
+from dpb_framework.networks.switchservice import SwitchService
+from dpb_framework.reply import Reply
+
+
+class Switch(BaseNetwork[SwitchService], SwitchManagement):
+    """A network over one fabric: its terminals are the fabric's interfaces, its services the fabric's bridges."""
+
+    kind = "switch"
+    service_class = SwitchService
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        fabric: Fabric,
+        *,
+        fails_on_port_down: bool = False,
+        refuses_unenforced: bool = False,
+        audit_interval: float = 60.0,
+    ) -> None:
+        super().__init__(workshop)
+        self.fabric = fabric
+        self.fails_on_port_down = fails_on_port_down
+        self.refuses_unenforced = refuses_unenforced
+        self.down: set[str] = set()
+        self.contact = Contact(self, audit_interval)
+        self._channels: dict[str, dict[str, dict[int, int]]] = {}
+        self._domains: dict[str, str] = {}
+
+    @classmethod
+    def build(cls, workshop: Workshop) -> Switch:
+        """Make one: settings `fabric`, `fabric-settings`, `on-port-down`, `unenforced`, `audit-interval`."""
+        settings = dict(workshop.settings)
+        fabric = workshop.make(
+            "dpb.fabrics",
+            settings.pop("fabric", "emulated"),
+            Fabric,  # type: ignore[type-abstract]
+            settings.pop("fabric-settings", {}),
+            "fabric-settings",
+        )
+        port_down = _choice(workshop, settings, "on-port-down", ("keep", "fail"))
+        unenforced = _choice(workshop, settings, "unenforced", ("flag", "refuse"))
+        audit = settings.pop("audit-interval", 60)
+        if isinstance(audit, bool) or not isinstance(audit, int | float) or audit < 0:
+            raise ConfigInvalid(f"{workshop.path}.audit-interval", f"expected seconds, 0 for never, got {audit!r}")
+        for key in settings:
+            raise ConfigInvalid(f"{workshop.path}.{key}", "a switch has no such setting")
+        return cls(
+            workshop,
+            fabric,
+            fails_on_port_down=port_down == "fail",
+            refuses_unenforced=unenforced == "refuse",
+            audit_interval=float(audit),
+        )
+
+    # -- life
+
+    def restore(self, contents: Contents) -> None:
+        """Take up terminals and services."""
+        for record in contents.tables.get(TerminalRecord, ()):
+            if isinstance(record, TerminalRecord) and record.network == self.name:
+                self._put(record.terminal)
+        self.restore_base(contents)
+
+    def start(self) -> None:
+        """Begin to keep contact with the device."""
+        self.resume()
+        self.contact.start()
+
+    def stop(self) -> None:
+        """End contact."""
+        if not self.stopped:
+            self.stopped = True
+            self.contact.stop()
+
+    def model(self) -> NetworkModel:
+        """One vertex."""
+        return NetworkModel((Fragment(self.terminals()),))
+
+    def health(self) -> Mapping[str, Any]:
+        """The usual, and whether the device is reached."""
+        return {**super().health(), "contact": self.contact.state, "ports-down": sorted(self.down.copy())}
+
+    # -- circuits and channels
+
+    def channel(self, circuit: Circuit) -> Channel:
+        """The fabric's name of a circuit (with its label chosen)."""
+        if circuit.label is None:
+            raise RuntimeError(f"circuit {circuit} has no label yet")
+        return Channel(self.book.terminals[circuit.terminal].place, circuit.label)
+
+    def resolve(self, service: int, segment: Segment) -> Segment:
+        """Check a segment for a service and choose its open labels."""
+        return self.book.resolve(service, segment, also=partial(self._overlapped, service))
+
+    def _overlapped(self, service: int, circuit: Circuit) -> int | None:
+        """Another service that holds a channel which overlaps the circuit's, on another interface."""
+        place = self.book.terminals[circuit.terminal].place
+        around = self._channels.get(self._domains[place], {})
+        if len(around) < 2:
+            return None
+        mine = self.channel(circuit)
+        for interface, labels in around.items():
+            if interface == place:
+                continue
+            for label, holder in labels.items():
+                if holder != service and self.fabric.overlaps(mine, Channel(interface, label)):
+                    return holder
+        return None
+
+    def index(self, service: int, before: Sequence[Segment], after: Sequence[Segment]) -> None:
+        """Keep the index of channels after a service holds other segments."""
+        for segment in before:
+            for end in segment.ends:
+                place = self.book.terminals[end.circuit.terminal].place
+                self._channels[self._domains[place]][place].pop(end.circuit.label or 0, None)
+        for segment in after:
+            for end in segment.ends:
+                place = self.book.terminals[end.circuit.terminal].place
+                self._channels[self._domains[place]][place][end.circuit.label or 0] = service
+
+    def unenforced(self, segment: Segment) -> list[str]:
+        """Which rates of a segment the fabric cannot enforce: `ingress`, `egress`."""
+        capabilities = self.fabric.capabilities
+        missing = []
+        if Capability.METERING not in capabilities:
+            missing.append("ingress")
+        if Capability.SHAPING not in capabilities:
+            missing.append("egress")
+        return missing
+
+    # -- management
+
+    def list_terminals(self) -> Sequence[Terminal]:
+        """The terminals, by name."""
+        return [t for _, t in sorted(self.book.terminals.copy().items())]
+
+    def put_terminal(self, terminal: Terminal, caller: Caller, *, new: bool = False) -> Reply[Terminal]:
+        """Make or change a terminal."""
+        reply: Reply[Terminal] = Reply()
+
+        def act() -> None:
+            checked = self._checked(terminal)
+            old = self.book.terminals.get(terminal.name)
+            if old is not None and new:
+                raise TerminalExists(self.name, terminal.name)
+            if old == checked:
+                reply.resolve(checked)
+                return
+            if old is not None:
+                if old.place != checked.place:
+                    self.book.check_idle(old.name)
+                self.book.check_change(old, checked)
+            self.ask_topology(checked, caller)
+            self._put(checked)
+
+            def kept(error: BaseException | None) -> None:
+                if error is None:
+                    self.hint()
+                    reply.resolve(checked)
+                    return
+                if old is None:
+                    self.book.remove(checked.name)
+                else:
+                    self._put(old)
+                reply.fail(error)
+
+            event = self.event(EventKind.TERMINAL, {"name": checked.name, "present": True})
+            self.commit([self.record(), TerminalRecord(self.name, checked), event], (), kept)
+
+        self.on_strand(reply, act)
+        return reply
+
+    def _checked(self, terminal: Terminal) -> Terminal:
+        check_name(terminal.name, "name")
+        place = self.fabric.interface(terminal.place)
+        for other in self.book.terminals.values():
+            if other.place == place and other.name != terminal.name:
+                raise BadArgument("place", f"interface {place!r} belongs to terminal {other.name!r} already")
+        first, last = self.fabric.labels(place) or (0, MAX_LABEL)
+        labels = terminal.labels
+        if labels == DEFAULT_LABELS:
+            low, high = max(first, labels[0][0]), min(last, labels[0][1])
+            labels = ((low, high),) if low <= high else ((first, last),)
+        check_labels(labels, first, last)
+        check_quotas(terminal)
+        return evolve(terminal, place=place, labels=labels)
+
+    def _put(self, terminal: Terminal) -> None:
+        place = terminal.place
+        domain = self._domains[place] = self.fabric.domain(place)
+        self._channels.setdefault(domain, {}).setdefault(place, {})
+        self.book.put(terminal)
+
+    def remove_terminal(self, name: str, caller: Caller) -> Reply[None]:
+        """Remove a terminal that no service uses."""
+        reply: Reply[None] = Reply()
+
+        def act() -> None:
+            old = self.book.terminals.get(name)
+            self.book.remove(name)
+
+            def kept(error: BaseException | None) -> None:
+                if error is not None:
+                    if old is not None:
+                        self._put(old)
+                    reply.fail(error)
+                    return
+                self.hint()
+                reply.resolve(None)
+
+            event = self.event(EventKind.TERMINAL, {"name": name, "present": False})
+            self.commit([event], [(TerminalRecord, (self.name, name))], kept)
+
+        self.on_strand(reply, act)
+        return reply
+
+    # -- what the device tells
+
+    def heard(self, event: FabricEvent, interface: str) -> None:
+        """Take up an event of the fabric, on the strand."""
+        if event is FabricEvent.UP:
+            self.contact.reconcile()
+        elif event is FabricEvent.DOWN:
+            self.contact.lost("the device reported the loss of contact")
+        else:
+            if event is FabricEvent.PORT_DOWN:
+                self.down.add(interface)
+            else:
+                self.down.discard(interface)
+            for service in list(self._services.values()):
+                if service.uses(interface):
+                    service.advance()
+
+
+def _choice(workshop: Workshop, settings: dict[str, Any], key: str, choices: tuple[str, ...]) -> str:
+    value = settings.pop(key, choices[0])
+    if value not in choices:
+        raise ConfigInvalid(f"{workshop.path}.{key}", f"expected one of {', '.join(choices)}, got {value!r}")
+    return str(value)
+
+
+def check_labels(labels: Sequence[tuple[int, int]], first: int = 0, last: int = MAX_LABEL) -> None:
+    """Raise `BadArgument` unless *labels* are ranges within first to last that do not overlap."""
+    for i, (low, high) in enumerate(labels):
+        if not first <= low <= high <= last:
+            raise BadArgument(
+                f"labels[{i}]", f"expected first and last label between {first} and {last}, got {low} to {high}"
+            )
+    ordered = sorted((low, high, i) for i, (low, high) in enumerate(labels))
+    for (_, high, _), (low, _, i) in pairwise(ordered):
+        if low <= high:
+            raise BadArgument(f"labels[{i}]", "overlaps another range")
+
+
+def check_quotas(terminal: Terminal) -> None:
+    """Raise `BadArgument` for a quota below zero."""
+    for name, quota in (("ingress-quota", terminal.ingress_quota), ("egress-quota", terminal.egress_quota)):
+        if quota is not None and quota < 0:
+            raise BadArgument(name, f"a quota is not negative, got {quota} kbit/s")

@@ -1,0 +1,285 @@
+"""A service of a switch: its driver brings one bridge of the fabric where it is wanted."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from dpb_framework.contracts import Bridge, Key, Record, Role, ServiceRecord
+from dpb_framework.errors import DpbError, FabricRefused, PortDown, Refused, Unreachable
+from dpb_framework.model import Caller, Change, Condition, Desired, Fault, Segment, Status, Step
+from dpb_framework.networks.driver import DrivenService
+from dpb_framework.reply import Reply
+from dpb_framework.runtime import Cancel, nothing
+
+if TYPE_CHECKING:
+    from dpb_framework.networks.switch import Switch
+
+RETRY = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds before each further try of what a device refused."""
+
+
+class SwitchService(DrivenService["Switch"]):
+    """A service of a switch. Defining it takes circuits and quotas; activating it makes the bridge."""
+
+    def __init__(self, network: Switch, id: int, handle: str | None, owner: str) -> None:
+        super().__init__(network, id, handle, owner)
+        self.key = f"{network.prefix}{id}"
+        self._landing = Status.INACTIVE
+        self._applied: Bridge | None = None
+        self._sure = True
+        self._calling = False
+        self._retrying = False
+        self._refusal: Fault | None = None
+        self._tries = 0
+        self._cancel: Cancel = nothing
+        self._finishing = False
+        self._leaving: Segment | None = None
+        self._indexed: list[Segment] = []
+
+    # -- what is held
+
+    def rehold(self) -> None:
+        """Hold circuits, quotas and channels for all segments that there are."""
+        held = self._held()
+        network = self.network
+        network.index(self._id, self._indexed, ())
+        network.book.hold(self._id, self.owner, held)
+        network.index(self._id, (), held)
+        self._indexed = held
+
+    def _held(self) -> list[Segment]:
+        held = super()._held()
+        return held if self._leaving is None else [*held, self._leaving]
+
+    def restore(self, stored: ServiceRecord) -> None:
+        """What is on the device is not known until it was asked."""
+        super().restore(stored)
+        self._sure = False
+
+    def uses(self, interface: str) -> bool:
+        """Whether a channel of its bridge is on *interface*."""
+        terminals = self.network.book.terminals
+        chosen = self._chosen
+        return chosen is not None and any(terminals[e.circuit.terminal].place == interface for e in chosen.ends)
+
+    # -- admission
+
+    def _admit(self, segment: Segment, caller: Caller) -> list[Record]:
+        network = self.network
+        chosen = network.resolve(self._id, segment)
+        self._check_enforced(chosen)
+        network.ask_segment(self, chosen, caller)
+        self._asked, self._chosen, self._error = segment, chosen, None
+        self.rehold()
+        self._desired = Desired.ACTIVE if self._remembered else Desired.INACTIVE
+        self._remembered = False
+        self._landing = self._status = Status.ACTIVATING if self._desired is Desired.ACTIVE else Status.INACTIVE
+        puts: list[Record] = [self.record(), self._segment_record(), self._event()]
+        self._status = Status.ESTABLISHING  # nothing but the commit is still to come
+        return puts
+
+    def _check_enforced(self, segment: Segment) -> None:
+        missing = self.network.unenforced(segment)
+        if missing and self.network.refuses_unenforced:
+            raise Refused(f"the fabric of network {self.network.name!r} cannot enforce {' and '.join(missing)} rates")
+
+    def _drop_admission(self) -> None:
+        self._asked = self._chosen = None
+        self.rehold()
+
+    def _retire(self) -> tuple[list[Record], list[tuple[type[Record], Key]]]:
+        drops: list[tuple[type[Record], Key]] = []
+        if self._next_asked is not None:
+            drops.append(self._segment_key(Role.NEXT))
+            self._leaving, self._next_asked, self._next_chosen = self._next_chosen, None, None
+        return [], drops
+
+    # -- change without interruption
+
+    def _admit_change(self, segment: Segment, caller: Caller, reply: Reply[None]) -> None:
+        chosen = self.network.resolve(self._id, segment)
+        self._check_enforced(chosen)
+        self.network.ask_segment(self, chosen, caller)
+        undo = self._snapshot()
+        self._next_asked, self._next_chosen, self._change = segment, chosen, Change.PREPARED
+        self.rehold()
+        self._keep(
+            [evolve(self.record(), change=Change.PREPARED.value), self._segment_record(Role.NEXT), self._event()],
+            (),
+            reply,
+            undo,
+        )
+
+    def _once_prepared(self, reply: Reply[None]) -> None:
+        reply.resolve(None)
+
+    def _decide(self, reply: Reply[None]) -> None:
+        undo = self._snapshot()
+        self._leaving = self._chosen
+        self._asked, self._chosen = self._next_asked, self._next_chosen
+        self._next_asked = self._next_chosen = None
+        self._change = Change.COMMITTING
+        self._keep([self.record(), self._segment_record(), self._event()], [self._segment_key(Role.NEXT)], reply, undo)
+
+    def _withdraw(self, reply: Reply[None]) -> None:
+        before = self._snapshot()
+        self._next_asked = self._next_chosen = None
+        self._change = Change.NONE
+        self._keep([self.record(), self._event()], [self._segment_key(Role.NEXT)], reply, before)
+
+    # -- the driver
+
+    def really(self, found: Bridge | None) -> None:
+        """Take up what the device was found to have of this service."""
+        self._applied, self._sure = found, True
+
+    def _wanted(self) -> Bridge | None:
+        if self._desired is not Desired.ACTIVE or self._chosen is None:
+            return None
+        channel = self.network.channel
+        return Bridge(self.key, {channel(end.circuit): end.flow for end in self._chosen.ends})
+
+    def advance(self) -> None:
+        """Bring the bridge where it is wanted."""
+        if self._committing or self._finishing or self._status is Status.RELEASED:
+            return
+        if self._status is Status.ESTABLISHING:
+            self._status = self._landing
+        contact = self.network.contact
+        wanted = self._wanted()
+        differs = not self._sure or self._applied != wanted
+        self._tell_conditions(wanted, differs)
+        if self._calling:
+            return
+        if not differs:
+            self._settle(wanted)
+        elif contact.ready and not self._retrying:
+            self._calling = True
+            fabric = self.network.fabric
+            call = partial(fabric.remove, self.key) if wanted is None else partial(fabric.ensure, wanted)
+            contact.call(call, partial(self._called, wanted))
+
+    def _called(self, wanted: Bridge | None, error: BaseException | None) -> None:
+        self._calling = False
+        if error is None:
+            self._applied, self._sure, self._tries, self._refusal = wanted, True, 0, None
+        elif isinstance(error, Unreachable):
+            self._sure = False
+        else:
+            self._sure = False
+            self._refuse(error)
+        self.advance()
+
+    def _refuse(self, error: BaseException) -> None:
+        if not isinstance(error, DpbError):
+            error = FabricRefused(
+                f"the fabric of {self.network.name!r}", f"internal fault: {type(error).__name__}: {error}"
+            )
+        self._retrying = True
+        wait = RETRY[min(self._tries, len(RETRY) - 1)]
+        self._tries += 1
+        self._cancel = self.network.runtime.later(wait, lambda: self.network.strand.post(self._retry))
+        self._note(Step.FAIL, Fault.of(error))
+
+    def _retry(self) -> None:
+        self._retrying = False
+        self.advance()
+
+    def _kept(self, *args: Any) -> None:
+        """A new command is a new reason to try at once."""
+        self._cancel()
+        self._retrying = False
+        super()._kept(*args)
+
+    def _settle(self, wanted: Bridge | None) -> None:
+        """What is wanted is there: tell so, and give back what is not needed any more."""
+        if self._desired is Desired.ACTIVE:
+            self._settle_active()
+        elif self._desired is Desired.INACTIVE:
+            if self._status in (Status.DEACTIVATING, Status.FAILED):
+                self._note(Step.DEACTIVATED)
+        elif self._status is not Status.DORMANT:
+            self._finish()
+            return
+        if self._change is Change.COMMITTING:
+            self._change, self._leaving = Change.NONE, None
+            self.rehold()
+            self.network.commit([self.record(), self._event()])
+            self._changed()
+        elif self._leaving is not None and self._change is Change.NONE:
+            self._leaving = None
+            self.rehold()
+
+    def _settle_active(self) -> None:
+        network = self.network
+        if network.fails_on_port_down and self._chosen is not None:
+            for end in self._chosen.ends:
+                place = network.book.terminals[end.circuit.terminal].place
+                if place in network.down:
+                    self._note(Step.FAIL, Fault.of(PortDown(f"network {network.name!r}", place)))
+                    return
+        if self._status is not Status.ACTIVE:
+            self._note(Step.ACTIVATED)
+
+    def _finish(self) -> None:
+        """Nothing is on the device any more: forget the segment, or the service; free what it held after the commit."""
+        self._finishing = True
+        before = self._status
+        releasing = self._desired is Desired.RELEASED
+        self._status = Status.RELEASED if releasing else Status.DORMANT
+        event = self._event()
+        if releasing:
+            puts: list[Record] = [event]
+            drops: list[tuple[type[Record], Key]] = [(ServiceRecord, (self.network.name, self._id))]
+        else:
+            puts, drops = [self.record(), event], [self._segment_key()]
+        self._status = before
+        self.network.commit(puts, drops, partial(self._finished, releasing))
+
+    def _finished(self, releasing: bool, error: BaseException | None) -> None:
+        self._finishing = False
+        if error is not None:
+            self._retrying = True
+            self.network.runtime.later(RETRY[0], lambda: self.network.strand.post(self._retry))
+            return
+        self._asked = self._chosen = self._leaving = None
+        self.rehold()
+        if releasing:
+            self._status = Status.RELEASED
+            self.network.forget(self)
+        elif self._desired is Desired.DORMANT:  # a release may have come in between
+            self._status = Status.DORMANT
+        self._conditions = ()
+        self._changed()
+        self.advance()
+
+    def _tell_conditions(self, wanted: Bridge | None, differs: bool) -> None:
+        network = self.network
+        if (
+            network.contact.ready
+            and not network.down
+            and not self._conditions
+            and len(network.fabric.capabilities) == _ALL
+        ):
+            return
+        conditions = []
+        if not network.contact.ready and (wanted is not None or differs) and network.contact.state != "up":
+            conditions.append(Condition("unconfirmed", network.name, "the device is not reached"))
+        if wanted is not None:
+            for channel in wanted.channels:
+                if channel.interface in network.down:
+                    conditions.append(Condition("port-down", network.name, f"interface {channel.interface} is down"))
+        if self._chosen is not None:
+            missing = network.unenforced(self._chosen)
+            if missing:
+                conditions.append(
+                    Condition("unenforced", network.name, f"{' and '.join(missing)} rates are not enforced here")
+                )
+        self._set_conditions(conditions)
+
+
+_ALL = 5
+"""How many capabilities there are: a fabric that has them all leaves nothing to tell."""

@@ -1,0 +1,243 @@
+"""Who holds which circuit, and how much of each terminal's quota is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from attrs import evolve
+
+from dpb_framework.errors import (
+    CircuitTaken,
+    LabelsInUse,
+    LabelsUnavailable,
+    QuotaExceeded,
+    TerminalBusy,
+    TerminalUnknown,
+)
+from dpb_framework.model import Circuit, End, Segment, Terminal, Totals
+
+
+class TerminalBook:
+    """The terminals of one network. Its methods are called on the network's strand only.
+
+    A service holds the circuits of all segments that it holds (its current one, and the one that is being
+    prepared); of their rates at a terminal the larger counts against the quota.
+    """
+
+    def __init__(self, network: str) -> None:
+        self._network = network
+        self.terminals: dict[str, Terminal] = {}
+        self.holders: dict[Circuit, int] = {}
+        self._labels: dict[str, dict[int, int]] = {}
+        self._used: dict[str, list[int]] = {}
+        self._segments: dict[int, tuple[Segment, ...]] = {}
+        self._shares: dict[int, dict[str, tuple[int, int]]] = {}
+        self._owners: dict[int, str] = {}
+        self._totals: dict[str, list[int]] = {}
+
+    # -- terminals
+
+    def put(self, terminal: Terminal) -> None:
+        """Make or change a terminal; `check_change` was asked before."""
+        self.terminals[terminal.name] = terminal
+        self._labels.setdefault(terminal.name, {})
+        self._used.setdefault(terminal.name, [0, 0])
+
+    def check_change(self, old: Terminal, new: Terminal) -> None:
+        """Raise what forbids *old* to become *new*: labels or quota that services hold."""
+        allowed = new.labels
+        lost = [x for x in self._labels[old.name] if not any(first <= x <= last for first, last in allowed)]
+        if lost:
+            raise LabelsInUse(self._network, old.name, tuple(sorted(lost)))
+        used = self._used[old.name]
+        for name, quota, have in (("ingress", new.ingress_quota, used[0]), ("egress", new.egress_quota, used[1])):
+            if quota is not None and quota < have:
+                raise QuotaExceeded(self._network, old.name, name, have, quota)
+
+    def remove(self, name: str) -> None:
+        """Forget a terminal. `TerminalUnknown`, `TerminalBusy`."""
+        if name not in self.terminals:
+            raise TerminalUnknown(self._network, name)
+        self.check_idle(name)
+        del self.terminals[name], self._labels[name], self._used[name]
+
+    def check_idle(self, name: str) -> None:
+        """Raise `TerminalBusy` if a service has a circuit on the terminal."""
+        for service in self._labels[name].values():
+            raise TerminalBusy(self._network, name, f"service {service}")
+
+    def labels_held(self, name: str) -> Mapping[int, int]:
+        """The labels of a terminal that are taken, each with its service."""
+        return self._labels[name]
+
+    def used(self, name: str) -> tuple[int, int]:
+        """Ingress and egress (kbit/s) that services hold at a terminal."""
+        ingress, egress = self._used[name]
+        return ingress, egress
+
+    # -- segments
+
+    def resolve(
+        self,
+        service: int,
+        segment: Segment,
+        path: str = "segment",
+        avoid: Collection[Circuit] = (),
+        also: Callable[[Circuit], int | None] | None = None,
+    ) -> Segment:
+        """Check *segment* for *service* and return it with the labels chosen that it leaves open; nothing is taken.
+
+        *also* tells the service, if any, that holds something which overlaps a circuit. Raises
+        `SegmentInvalid`, `TerminalUnknown`, `LabelsUnavailable`, `CircuitTaken`, `QuotaExceeded`.
+        """
+        segment.check(path)
+        ends = segment.ends
+        open_ends = False
+        for i, end in enumerate(ends):
+            circuit = end.circuit
+            terminal = self.terminals.get(circuit.terminal)
+            if terminal is None:
+                raise TerminalUnknown(self._network, circuit.terminal, f"{path}[{i}].terminal-name")
+            label = circuit.label
+            if label is None:
+                open_ends = True
+                continue
+            for first, last in terminal.labels:
+                if first <= label <= last:
+                    break
+            else:
+                spans = ", ".join(f"{first}-{last}" for first, last in terminal.labels)
+                raise LabelsUnavailable(
+                    self._network, f"{path}[{i}].label", f"terminal {terminal.name!r} offers {spans}, not {label}"
+                )
+            holder = self.holders.get(circuit)
+            if holder is None and also is not None:
+                holder = also(circuit)
+            if holder is not None and holder != service:
+                raise CircuitTaken(self._network, circuit.terminal, label, holder)
+        if open_ends:
+            segment = self._choose(service, segment, path, avoid, also)
+        self._check_quota(service, segment)
+        return segment
+
+    def _choose(
+        self,
+        service: int,
+        segment: Segment,
+        path: str,
+        avoid: Collection[Circuit],
+        also: Callable[[Circuit], int | None] | None,
+    ) -> Segment:
+        chosen = {end.circuit for end in segment.ends if end.circuit.label is not None}
+        mine = [e.circuit for held in self._segments.get(service, ()) for e in held.ends]
+        ends: list[End] = []
+        for i, end in enumerate(segment.ends):
+            circuit = end.circuit
+            if circuit.label is None:
+                own = (c for c in mine if c.terminal == circuit.terminal and c not in chosen and c not in avoid)
+                circuit = next(own, None) or self._free(circuit.terminal, f"{path}[{i}].label", chosen, avoid, also)
+                chosen.add(circuit)
+                end = evolve(end, circuit=circuit)
+            ends.append(end)
+        return Segment(ends)
+
+    def _free(
+        self,
+        name: str,
+        path: str,
+        chosen: Collection[Circuit],
+        avoid: Collection[Circuit],
+        also: Callable[[Circuit], int | None] | None,
+    ) -> Circuit:
+        taken = self._labels[name]
+        for first, last in self.terminals[name].labels:
+            for label in range(first, last + 1):
+                if label in taken:
+                    continue
+                circuit = Circuit(name, label)
+                if circuit in chosen or circuit in avoid or (also is not None and also(circuit) is not None):
+                    continue
+                return circuit
+        raise LabelsUnavailable(self._network, path, f"terminal {name!r} has no free label")
+
+    def _check_quota(self, service: int, segment: Segment) -> None:
+        shares = _shares((*self._segments.get(service, ()), segment))
+        before = self._shares.get(service, {})
+        for name, (ingress, egress) in shares.items():
+            terminal = self.terminals[name]
+            if terminal.ingress_quota is None and terminal.egress_quota is None:
+                continue
+            used = self._used[name]
+            had = before.get(name, (0, 0))
+            if terminal.ingress_quota is not None and ingress - had[0] > terminal.ingress_quota - used[0]:
+                left = terminal.ingress_quota - used[0] + had[0]
+                raise QuotaExceeded(self._network, name, "ingress", ingress, left)
+            if terminal.egress_quota is not None and egress - had[1] > terminal.egress_quota - used[1]:
+                left = terminal.egress_quota - used[1] + had[1]
+                raise QuotaExceeded(self._network, name, "egress", egress, left)
+
+    def hold(self, service: int, owner: str, segments: Iterable[Segment]) -> None:
+        """Let *service* hold just *segments* (none: it holds nothing any more)."""
+        segments = tuple(segments)
+        for held in self._segments.pop(service, ()):
+            for end in held.ends:
+                circuit = end.circuit
+                if self.holders.pop(circuit, None) is not None and circuit.label is not None:
+                    self._labels[circuit.terminal].pop(circuit.label, None)
+        shares = _shares(segments)
+        self._count(self._owners.pop(service, owner), self._shares.pop(service, {}), -1)
+        if not segments:
+            return
+        self._segments[service] = segments
+        self._shares[service] = shares
+        self._owners[service] = owner
+        self._count(owner, shares, 1)
+        for held in segments:
+            for end in held.ends:
+                circuit = end.circuit
+                self.holders[circuit] = service
+                if circuit.label is not None:
+                    self._labels[circuit.terminal][circuit.label] = service
+
+    def _count(self, owner: str, shares: Mapping[str, tuple[int, int]], sign: int) -> None:
+        if not shares:
+            return
+        totals = self._totals.setdefault(owner, [0, 0, 0, 0])
+        totals[0] += sign
+        for name, (ingress, egress) in shares.items():
+            used = self._used[name]
+            used[0] += sign * ingress
+            used[1] += sign * egress
+            totals[1] += sign
+            totals[2] += sign * ingress
+            totals[3] += sign * egress
+        if not totals[0]:
+            del self._totals[owner]
+
+    def totals(self, owner: str, without: int) -> Totals:
+        """What *owner* holds, the service *without* left out. Circuits count once for each terminal of a service."""
+        services, circuits, ingress, egress = self._totals.get(owner, (0, 0, 0, 0))
+        if self._owners.get(without) == owner:
+            shares = self._shares[without].values()
+            services, circuits = services - 1, circuits - len(shares)
+            ingress, egress = ingress - sum(s[0] for s in shares), egress - sum(s[1] for s in shares)
+        return Totals(services, circuits, ingress, egress)
+
+
+def _shares(segments: tuple[Segment, ...]) -> dict[str, tuple[int, int]]:
+    """Ingress and egress at each terminal: the sum over a segment's circuits, the larger of several segments."""
+    result: dict[str, tuple[int, int]] = {}
+    for segment in segments:
+        sums: dict[str, tuple[int, int]] = {}
+        for end in segment.ends:
+            name = end.circuit.terminal
+            had = sums.get(name)
+            flow = end.flow
+            sums[name] = (flow.ingress, flow.egress) if had is None else (had[0] + flow.ingress, had[1] + flow.egress)
+        if not result:
+            result = sums
+            continue
+        for name, (ingress, egress) in sums.items():
+            other = result.get(name, (0, 0))
+            result[name] = (max(ingress, other[0]), max(egress, other[1]))
+    return result

@@ -1,0 +1,217 @@
+"""Threads, timers and strands: how the kernel runs without ever blocking on others.
+
+A `Strand` runs tasks one after the other in whatever thread brings them; who finds it busy leaves the task
+there and goes on, so nobody ever waits for a strand, and networks that are nested in one process cannot exhaust a
+pool. Only leaves (fabrics, remote brokers) block, each in a small executor of its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from dpb_framework.errors import Stopped
+from dpb_framework.reply import Reply, forbid_blocking
+
+T = TypeVar("T")
+Task = Callable[[], None]
+Cancel = Callable[[], None]
+
+_log = logging.getLogger("dpb.runtime")
+
+
+def nothing() -> None:
+    """Do nothing: the cancel of what cannot be cancelled any more."""
+
+
+class Strand:
+    """Tasks that run one at a time, in the order in which they came."""
+
+    __slots__ = ("_lock", "_running", "_tasks")
+
+    def __init__(self) -> None:
+        self._tasks: deque[Task] = deque()
+        self._running = False
+        self._lock = threading.Lock()
+
+    def post(self, task: Task) -> None:
+        """Run *task* in this thread, with whatever else waits; or leave it to the thread that runs the strand now."""
+        if self._add(task):
+            self._drain()
+
+    def hand_over(self, task: Task, runtime: Runtime) -> None:
+        """Queue *task* now and let a worker run it: for threads that must not do the kernel's work."""
+        if self._add(task):
+            runtime.soon(self._drain)
+
+    def _add(self, task: Task) -> bool:
+        with self._lock:
+            self._tasks.append(task)
+            if self._running:
+                return False
+            self._running = True
+            return True
+
+    def _drain(self) -> None:
+        before = forbid_blocking(True)
+        try:
+            while True:
+                with self._lock:
+                    if not self._tasks:
+                        self._running = False
+                        return
+                    task = self._tasks.popleft()
+                try:
+                    task()
+                except Exception:  # the strand must outlive a faulty task; the log tells of it
+                    _log.exception("a task of the kernel failed")
+        finally:
+            forbid_blocking(before)
+
+
+class Leaf:
+    """A small executor of its own for calls that block."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"dpb-{name}")
+
+    def submit(self, call: Callable[[], T]) -> Reply[T]:
+        """Run *call* in one of its threads; the reply settles there."""
+        reply: Reply[T] = Reply()
+
+        def run() -> None:
+            try:
+                value = call()
+            except BaseException as error:  # told to whoever waits, whatever it is
+                reply.fail(error)
+            else:
+                reply.resolve(value)
+
+        try:
+            self._pool.submit(run)
+        except RuntimeError:
+            reply.fail(Stopped())
+        return reply
+
+    def stop(self) -> None:
+        """Take no more calls; those that wait are dropped (their replies fail), those that run end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Runtime:
+    """Worker threads, one timer thread, and the leaves' executors."""
+
+    def __init__(self, workers: int = 4, leaf_threads: int = 2) -> None:
+        self._leaf_threads = leaf_threads
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="dpb-worker")
+        self._timers = _Timers(self.soon)
+        self._leaves: list[Leaf] = []
+        self._stopped = False
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        return time.monotonic()
+
+    def soon(self, task: Task) -> None:
+        """Run *task* in a worker. After `stop` it is dropped."""
+        try:
+            self._workers.submit(_guarded, task)
+        except RuntimeError:
+            if not self._stopped:  # pragma: no cover  # only the interpreter's own end brings this about
+                raise
+
+    def work(self, call: Callable[[], T]) -> Reply[T]:
+        """Run *call* in a worker; the reply has what it returns or raises."""
+        reply: Reply[T] = Reply()
+
+        def run() -> None:
+            try:
+                value = call()
+            except Exception as error:  # noqa: BLE001  # told to whoever waits
+                reply.fail(error)
+            else:
+                reply.resolve(value)
+
+        if self._stopped:
+            return Reply.failed(Stopped())
+        self.soon(run)
+        return reply
+
+    def later(self, seconds: float, task: Task) -> Cancel:
+        """Run *task* in a worker after that time, unless the answer is called before."""
+        return self._timers.add(self.now() + seconds, task)
+
+    def leaf(self, name: str) -> Leaf:
+        """Make an executor for one leaf."""
+        leaf = Leaf(name, self._leaf_threads)
+        self._leaves.append(leaf)
+        return leaf
+
+    def stop(self) -> None:
+        """End all threads; tasks that wait are dropped."""
+        self._stopped = True
+        self._timers.stop()
+        for leaf in self._leaves:
+            leaf.stop()
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+
+def _guarded(task: Task) -> None:
+    try:
+        task()
+    except Exception:
+        _log.exception("a task of the kernel failed")
+
+
+class _Timers:
+    """One thread and a heap of dates; cancelled entries stay until their date, with their task forgotten."""
+
+    def __init__(self, run: Callable[[Task], None]) -> None:
+        self._run = run
+        self._heap: list[tuple[float, int, list[Task | None]]] = []
+        self._count = itertools.count()
+        self._wake = threading.Condition()
+        self._ended = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, at: float, task: Task) -> Cancel:
+        cell: list[Task | None] = [task]
+        with self._wake:
+            if self._ended:
+                return nothing
+            heapq.heappush(self._heap, (at, next(self._count), cell))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="dpb-timers", daemon=True)
+                self._thread.start()
+            elif self._heap[0][2] is cell:
+                self._wake.notify()
+
+        def cancel() -> None:
+            cell[0] = None
+
+        return cancel
+
+    def _loop(self) -> None:
+        while True:
+            with self._wake:
+                while not self._ended and (not self._heap or self._heap[0][0] > time.monotonic()):
+                    self._wake.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
+                if self._ended:
+                    return
+                task = heapq.heappop(self._heap)[2][0]
+            if task is not None:
+                self._run(task)
+
+    def stop(self) -> None:
+        with self._wake:
+            self._ended = True
+            self._wake.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(5)
