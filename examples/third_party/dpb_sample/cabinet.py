@@ -83,8 +83,9 @@ class Cabinet(Fabric):
         ]
 
     def capacity(self) -> Mapping[str, Any]:
-        """Tell how many ports there are."""
-        return {"ports": self._ports}
+        """Tell how many ports there are, and how many have no wire."""
+        used = {channel.interface for bridge in self.bridges() for channel in bridge.channels}
+        return {"ports": self._ports, "ports-free": self._ports - len(used)}
 
     def watch(self, listener: Callable[[FabricEvent, str], None]) -> Callable[[], None]:
         """Tell that the device is there; a file tells no more."""
@@ -107,8 +108,10 @@ class Cabinet(Fabric):
     def _read(self) -> dict[str, Any]:
         try:
             held: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
+        except FileNotFoundError as error:
+            if self._file.parent.is_dir():
+                return {}
+            raise Unreachable(str(self._file), "its folder is not there") from error
         except (OSError, ValueError) as error:
             raise Unreachable(str(self._file), str(error)) from error
         return held
