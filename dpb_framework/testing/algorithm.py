@@ -96,7 +96,6 @@ class AlgorithmContract:
         assert trees > 100, "an algorithm finds a tree for a good part of these requests"
 
     @settings(
-        max_examples=200,
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,

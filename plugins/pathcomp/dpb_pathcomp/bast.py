@@ -141,19 +141,20 @@ def _grow(
             continue
         visits += 1
         if vertex in missing:
+            missing.discard(vertex)  # of the others none lies on the path: it would have been met before
             path = []
             while vertex not in joined:
                 arc = via[vertex]
                 path.append(arc)
                 joined.add(vertex)
-                missing.discard(vertex)
-                best[vertex] = vertex
-                heappush(heap, vertex)
                 vertex = arc[4]
             path.reverse()
             tree += path
             if not missing:
                 break
+            for arc in path:
+                best[arc[1]] = arc[1]
+                heappush(heap, arc[1])
             continue
         base = key ^ vertex
         for arc in arcs[vertex]:

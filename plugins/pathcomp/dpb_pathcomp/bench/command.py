@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
 import click
 
+from dpb_framework import plugins
+from dpb_framework.contracts import Algorithm
 from dpb_pathcomp.bench.replay import replay
 from dpb_pathcomp.bench.workload import read
 from dpb_pathcomp.bench.world import World
@@ -29,13 +32,15 @@ def replay_command(
     as_json: bool,
     store: str,
 ) -> None:
-    """Replay the requests of FILE (.json or .json.gz) on an aggregator of emulated switches.
+    """Replay the requests of FILE on emulated switches.
+
+    FILE is .json or .json.gz: a network, and requests. It becomes an aggregator with one switch and terminal a node.
 
     Each request is defined, activated and kept. Printed are the accepted and refused, the bandwidth reserved on trunks
     (both directions added), and the times of planning and of define, beside those of one Dijkstra of networkx.
     """
     workload = read(file)
-    settings = {} if seed is None else {"seed": seed}
+    settings = {"seed": seed} if seed is not None and _has_seed(algorithm) else {}
     with World(workload, algorithm=algorithm, settings=settings, store=store) as world:
         figures = replay(
             workload,
@@ -47,3 +52,7 @@ def replay_command(
             seed=seed or 0,
         )
     click.echo(json.dumps(figures.plain(), indent=1) if as_json else figures.table())
+
+
+def _has_seed(algorithm: str) -> bool:
+    return "seed" in inspect.signature(plugins.load(plugins.ALGORITHMS, algorithm, Algorithm)).parameters
