@@ -80,12 +80,8 @@ class Backend(ABC):
         """All statements within see the same state."""
 
     @abstractmethod
-    def lost(self, error: BaseException) -> bool:
-        """Whether *error* means that the connection is gone."""
-
-    @abstractmethod
-    def recover(self, work: Work) -> None:
-        """After a connection was lost under *work*: connect again and see that it is done. `Lost`."""
+    def alive(self, connection: Connection) -> bool:
+        """Whether a reading connection can still be used."""
 
     @abstractmethod
     def problem(self, error: BaseException) -> str:
@@ -98,7 +94,7 @@ class Backend(ABC):
         self.lock()
         try:
             self._token, self._number = uuid.uuid4().hex, 0
-            self._writer = self.connect()
+            self._writer = self.connect(first=True)
             self._reader = self.engine.connect()
             self.adopt(self._reader)
         except (SQLAlchemyError, VersionUnknown, CommandError) as error:
@@ -108,13 +104,13 @@ class Backend(ABC):
             self.close()
             raise
 
-    def connect(self) -> Connection:
-        """Return a new writing connection that has the lease, on tables that are up to date."""
+    def connect(self, first: bool) -> Connection:
+        """Return a new writing connection that has the lease; at the *first* one the tables are brought up to date."""
         connection = self.engine.connect()
         try:
             with connection.begin():
                 self.lease(connection)
-                if not self.uuid or self._number == 0:
+                if first:
                     migrate(connection)
                     self._claim(connection)
             self.adopt(connection)
@@ -151,43 +147,47 @@ class Backend(ABC):
     def transact(self, work: Work) -> None:
         """Do *work* in one transaction and return when it is durable; otherwise nothing of it is stored.
 
-        `Lost` when it is not the work's fault; else an error of the driver.
+        `Lost` when that is not the work's fault; else an error of the driver.
         """
         renewal = (self._lease_value(self._number), self._lease_value(self._number + 1))
-        whole = [(self.statements.renew, [renewal]), *work]
         try:
-            if self._writer is None:
-                self.recover(whole)
-            else:
-                self.execute(whole)
-        except Exception as error:
-            if self.lost(error):
-                self.recover(whole)
-            elif isinstance(error, Lost):
-                raise
-            else:
-                self._see_to_lease()
-                raise
+            self.execute([(self.statements.renew, [renewal]), *work])
+        except Exception:
+            self._see_to_lease()
+            raise
         self._number += 1
 
     def _see_to_lease(self) -> None:
-        """Raise `Lost` when the lease is another's: that, then, is why the work failed."""
-        if self._holds(self._number) is False:
-            raise Lost(f"another broker has taken the store {self.name}; stop this one")
-
-    def _holds(self, number: int) -> bool | None:
-        """Whether the database is in the state after our transaction *number*; None when it does not say."""
+        """After a failure: raise `Lost` when its cause is that the lease is another's."""
         try:
-            rows = self.fetch(self.statements.lease, ())
-        except Exception:  # noqa: BLE001  # whatever it is: this only looks for a better explanation of a first error
-            return None
-        return bool(rows) and rows[0][0] == self._lease_value(number)
+            number = self.last_transaction()
+        except self.driver_error:
+            return  # the first error tells more
+        if number is None:
+            raise Lost(self.gone)
+
+    def last_transaction(self) -> int | None:
+        """The number of the last transaction under our token; None when another has taken the lease."""
+        assert self._writer is not None
+        ((value,),) = self.run(self._writer, self.statements.lease, ())
+        token, _, number = value.partition(":")
+        return int(number) if token == self._token else None
+
+    @property
+    def gone(self) -> str:
+        """What to say when the lease is another's."""
+        return f"another broker has taken the store {self.name}; stop this one"
 
     def fetch(self, statement: str, parameters: Row) -> list[Row]:
-        """Read on the writing connection, in its thread."""
-        if self._writer is None:
-            raise Lost(f"the connection to {self.name} is lost")
+        """Read on the writing connection, in its thread. `Lost`, errors of the driver."""
+        assert self._writer is not None
         return self.run(self._writer, statement, parameters)
+
+    @property
+    def driver_error(self) -> type[Exception]:
+        """The base of the driver's errors."""
+        error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        return error
 
     @contextmanager
     def read(self) -> Iterator[Query]:
@@ -201,14 +201,14 @@ class Backend(ABC):
                 raise StoreInvalid(self.name, self.problem(error)) from error
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreInvalid(self.name, f"it holds what is no record of ours: {error!r}") from error
-            except self.engine.dialect.loaded_dbapi.Error as error:
-                if self.lost(error) and self._reader is not None:
-                    self._reader.invalidate()
-                    self._reader.close()
-                    self._reader = None
+            except self.driver_error as error:
                 raise StoreInvalid(self.name, self.problem(error)) from error
 
     def _fresh_reader(self) -> Connection:
+        if self._reader is not None and not self.alive(self._reader):
+            self._reader.invalidate()
+            self._reader.close()
+            self._reader = None
         if self._reader is None:
             self._reader = self.engine.connect()
             self.adopt(self._reader)

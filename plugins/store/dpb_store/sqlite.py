@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from dpb_framework.errors import StoreInvalid, StoreLocked
-from dpb_store.backend import Backend, Lost, driver, first_line
+from dpb_store.backend import Backend, driver, first_line
 from dpb_store.lockfile import Held, LockFile
 from dpb_store.statements import Row, Work
 
@@ -106,13 +106,9 @@ class SqliteBackend(Backend):
         finally:
             driver(connection).execute("ROLLBACK")
 
-    def lost(self, error: BaseException) -> bool:
-        """Never: there is no connection to lose."""
-        return False
-
-    def recover(self, work: Work) -> None:
-        """Nothing can be recovered here."""
-        raise Lost(f"the connection to {self.name} is closed")
+    def alive(self, connection: Connection) -> bool:
+        """Always: a file does not hang up."""
+        return True
 
     def problem(self, error: BaseException) -> str:
         """Add to SQLite's words what to do about it."""

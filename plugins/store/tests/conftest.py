@@ -1,0 +1,3 @@
+from dpb_store.testing import postgres_urls
+
+__all__ = ["postgres_urls"]
