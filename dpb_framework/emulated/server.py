@@ -73,10 +73,12 @@ class Server:
         self._lanes: dict[str, Connection] = {}
         self._dropped: dict[str, None] = {}
         self._answers: set[asyncio.Task[None]] = set()
+        self._served: dict[Connection, asyncio.Task[None] | None] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends. Whatever is sent, the process goes on."""
         connection = Connection(writer)
+        self._served[connection] = asyncio.current_task()
         try:
             while not connection.over:
                 line = await reader.readline()
@@ -93,12 +95,17 @@ class Server:
             pass
         finally:
             connection.end()
+            del self._served[connection]
             if self._lanes.get(connection.lane) is connection:
                 del self._lanes[connection.lane]
 
-    async def settled(self) -> None:
-        """Wait until all that changed is kept."""
+    async def close(self) -> None:
+        """Wait until all that changed is kept, then end all connections."""
         await self._keeper.kept()
+        served = dict(self._served)
+        for connection in served:
+            connection.end()
+        await asyncio.gather(*filter(None, served.values()), return_exceptions=True)
 
     def _take(self, connection: Connection, line: bytes) -> None:
         if not line.strip():
@@ -217,7 +224,7 @@ async def _run(server: Server, address: Address, parent: int | None) -> None:
         print(f"ready {told}", flush=True)
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     listener.close()
-    await server.settled()
+    await server.close()
     if address.path:
         Path(address.path).unlink(missing_ok=True)
 

@@ -21,7 +21,7 @@ from dpb_framework.emulated.lane import Lane
 from dpb_framework.emulated.protocol import Address, parse_channels, plain_channels
 from dpb_framework.model import TrafficFlow
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 """How long the process may take to start, to end and to answer, in seconds."""
 
 
