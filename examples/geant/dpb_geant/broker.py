@@ -81,12 +81,21 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             child.wait()
 
 
-def run_dpb(client: Client, *arguments: str) -> None:
-    """Run a `dpb` command on the broker; what it prints is shown as it comes."""
-    sys.stdout.flush()
-    done = subprocess.run([*_COMMAND, *arguments], env={**os.environ, "DPB_URL": client.url}, check=False)
+def run_dpb(client: Client, log: Path, *arguments: str) -> str:
+    """Run a `dpb` command on the broker and return the last line that it prints; all of it goes to *log*."""
+    done = subprocess.run(
+        [*_COMMAND, *arguments],
+        env={**os.environ, "DPB_URL": client.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    log.write_text(done.stdout, "utf-8")
+    last = (done.stdout.strip().splitlines() or ["without a word"])[-1]
     if done.returncode != 0:
-        raise Failed(f"dpb {' '.join(arguments)} failed")
+        raise Failed(f"dpb {' '.join(arguments)} failed: {last}; see {log}")
+    return last
 
 
 class Client:

@@ -82,8 +82,8 @@ def trunks(client: Client) -> dict[str, Mapping[str, Any]]:
 def demonstrate(client: Client, folder: Path, console: Console) -> None:
     """Apply the topology, make the services, and show everything."""
     started = time.perf_counter()
-    run_dpb(client, "apply", str(folder / "topology.toml"))
-    console.print(f"The topology is in after {time.perf_counter() - started:.1f} s.\n")
+    told = run_dpb(client, folder / "apply.log", "apply", str(folder / "topology.toml"))
+    console.print(f"dpb apply {folder}/topology.toml: {told} ({time.perf_counter() - started:.1f} s)\n")
     before = trunks(client)
     outcomes = {handle: establish(client, handle, segment) for handle, segment in SERVICES.items()}
     after = trunks(client)
