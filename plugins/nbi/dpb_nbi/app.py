@@ -11,7 +11,6 @@ from falcon.constants import COMBINED_METHODS
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
-
 from dpb_nbi import first, services, system, topology
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import Streams
@@ -97,7 +96,7 @@ async def _of_broker(request: Request, response: Response, error: DpbError, para
 
 async def _of_http(request: Request, response: Response, error: falcon.HTTPError, params: dict[str, Any]) -> None:
     status = error.status_code
-    allow = (error.headers or {}).get("Allow") if not isinstance(error.headers, list) else dict(error.headers).get("Allow")
+    allow = dict(error.headers or {}).get("Allow", "")
     if request.method not in COMBINED_METHODS and request.uri_template in ROUTES:
         # Falcon takes a method that it does not know for a bad request.
         status, allow = 405, ", ".join((*ROUTES[request.uri_template].methods(), "OPTIONS"))
@@ -105,7 +104,7 @@ async def _of_http(request: Request, response: Response, error: falcon.HTTPError
         problem = Problem(404, "no-route", f"there is nothing at {request.path[:200]!r}")
     elif status == 405:
         problem = Problem(
-            405, "wrong-method", f"{request.method} is not for this; {allow} are", headers={"Allow": allow or ""}
+            405, "wrong-method", f"{request.method} is not for this; {allow} are", headers={"Allow": allow}
         )
     else:
         problem = Problem(status, "bad-request", error.description or error.title or "the request cannot be understood")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dpb_framework.model import ANYBODY, Caller
-
 from dpb_nbi.wire import Request
 
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import Stopped
 from dpb_framework.reply import Reply
-
 from dpb_nbi.wire import Request
 
 T = TypeVar("T")

@@ -37,6 +37,7 @@ MAX_RANGES: Final = 4096
 """How many label ranges a terminal or trunk may have."""
 
 _DECIMALS: Final = 60
+"""How many digits before and after the point a number may have."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
@@ -120,8 +121,13 @@ def number(value: Any, path: str, what: str) -> int | Decimal:
     """Return *value* if it is a finite number; `what` says what is expected, for the error's text."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise BadArgument(path, f"expected {what}, got {kind(value)}")
-    if isinstance(value, Decimal) and not value.is_finite():
-        raise BadArgument(path, f"expected {what}, got a number beyond all bounds")
+    if isinstance(value, Decimal):
+        exponent = value.as_tuple().exponent
+        # Written out, or made a Fraction, 1e-999999999 would be a gigabyte.
+        if not isinstance(exponent, int) or not -_DECIMALS <= exponent <= _DECIMALS or value.adjusted() > _DECIMALS:
+            raise BadArgument(
+                path, f"expected {what}, got one with more than {_DECIMALS} digits before or after the point"
+            )
     return value
 
 
@@ -149,10 +155,8 @@ def delay(value: Any, path: str) -> int:
     found = number(value, path, "a delay in milliseconds (a number)")
     if not 0 <= found <= MAX_DELAY:
         raise BadArgument(path, f"a delay lies between 0 and {MAX_DELAY} ms")
-    exponent = Decimal(found).as_tuple().exponent
-    # A Fraction is exact, but as long as the exponent is great.
-    micros = Fraction(found) * 1000 if isinstance(exponent, int) and exponent > -_DECIMALS else None
-    if micros is None or micros.denominator != 1:
+    micros = Fraction(found) * 1000
+    if micros.denominator != 1:
         raise BadArgument(path, "a delay is a whole number of microseconds: at most three decimals of a millisecond")
     return int(micros)
 
@@ -187,7 +191,7 @@ def segment(value: Any, names: Names, path: str = "segment") -> Segment:
     try:
         found.check(path)
     except SegmentInvalid as error:
-        raise evolve(error, path=translate(error.path, names)) from None  # type: ignore[misc]
+        raise evolve(error, path=translate(error.path, names)) from None
     return found
 
 
@@ -210,7 +214,9 @@ def wanted(value: Any) -> Wanted:
     body = table(value, "", ("handle", "segment", "activate"))
     handle, ends, activate = body.get("handle"), body.get("segment"), body.get("activate")
     if handle is not None and (not 1 <= len(text(handle, "handle")) <= MAX_HANDLE or _CONTROL.search(handle)):
-        raise BadArgument("handle", f"expected a text of 1 to {MAX_HANDLE} characters, none of them a control character")
+        raise BadArgument(
+            "handle", f"expected a text of 1 to {MAX_HANDLE} characters, none of them a control character"
+        )
     return Wanted(
         handle,
         None if ends is None else segment(ends, V1),
@@ -335,8 +341,8 @@ _TRUNK = ("name", "start", "end", "upstream", "downstream", "delay", "labels", "
 def trunk(value: Any, name: str | None = None, before: Trunk | None = None) -> Trunk:
     """Return the trunk that TRUNK describes.
 
-    With *name* it is the URL's; without one and without a field `name`, it follows from the ends. With *before*, fields that are left
-    out stay as they are there.
+    With *name* it is called as the URL says; without one and without a field `name`, its ends give it its name. With
+    *before*, fields that are left out stay as they are there.
     """
     body = table(value, "", _TRUNK, ("start", "end", "upstream") if before is None else ())
     start = before.start if before is not None and "start" not in body else _half(body["start"], "start")

@@ -1,7 +1,7 @@
 """Events as server-sent events: a network is watched once, an event is encoded once, for however many streams.
 
-The kernel's watcher only puts an event on a list and, if it is the first, asks the loop to come. The loop waits a moment, so that
-what happens together is sent together, encodes all that came, and gives every stream the same bytes.
+The kernel's watcher only puts an event on a list and, if it is the first, asks the loop to come. The loop waits a
+moment, so that what happens together is sent together, encodes all that came, and gives every stream the same bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Final
 from dpb_framework.contracts import Cancel, Network
 from dpb_framework.errors import DpbError
 from dpb_framework.model import Event
-
 from dpb_nbi.calls import Calls
 from dpb_nbi.jsontext import write
 from dpb_nbi.wire import Request
@@ -182,7 +181,7 @@ class Streams:
         return len(self._all)
 
     def open(self, network: Network, after: int | None, request: Request) -> AsyncIterator[bytes]:
-        """Return what a client of *network* gets that has seen the events up to *after*; None: whatever comes from now on.
+        """Return what a client of *network* gets that has seen the events up to *after*; None: what comes from now on.
 
         It ends when the client goes or the server stops.
         """
@@ -215,7 +214,7 @@ class Streams:
             watcher.cancel()
 
     async def _missed(self, network: Network, stream: Stream) -> AsyncIterator[bytes]:
-        """Yield the stored events after the stream's position; leave it joined, without a gap and without a repetition."""
+        """Yield the stored events after the stream's position; leave it joined, without a gap or a repetition."""
         position = stream.position
         # Whoever names a number that was never told has seen the events of another network, or of another store.
         known = position <= network.last_event

@@ -6,7 +6,6 @@ from typing import Final
 
 from dpb_framework.errors import ServiceGone
 from dpb_framework.model import Status
-
 from dpb_nbi import codec, jsontext, operations
 from dpb_nbi.caller import identify
 from dpb_nbi.resource import Resource
@@ -37,7 +36,7 @@ class Creation(Resource):
 class Definition(Resource):
     """`/service/{id}/define`."""
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Define the service and wait until it is established."""
         service = operations.find(self.broker, network, id)
         segment = codec.definition(await request.json(), codec.FIRST)
@@ -52,7 +51,7 @@ class Command(Resource):
 
     name: str
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Give the command; a body is ignored."""
         try:
             service = operations.find(self.broker, network, id)
@@ -90,12 +89,12 @@ class Release(Command):
 class Awaiting(Resource):
     """`/service/{id}/await-status`."""
 
-    async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Wait for what the query asks."""
         wish = codec.awaited_query(request.params, "acceptable")
         await self._answer(request, response, network, id, wish)
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Wait for what the body asks, or without a body the query."""
         body = await request.body()
         if body or "acceptable" not in request.params:

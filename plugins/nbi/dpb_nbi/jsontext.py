@@ -60,8 +60,8 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, defau
 def read(body: bytes) -> Any:
     """Return what the JSON text *body* says; numbers with a point or an exponent are Decimal, never float.
 
-    `JsonInvalid` for bytes that are no UTF-8, text that is no JSON (NaN and Infinity are not), a name that is twice in one
-    object, half a surrogate pair, and nesting that is too deep.
+    `JsonInvalid` for bytes that are no UTF-8, text that is no JSON (NaN and Infinity are not), a name that is twice in
+    one object, half a surrogate pair, and nesting that is too deep.
     """
     try:
         text = body.decode()

@@ -1,15 +1,15 @@
-"""What both interfaces do with services: find, define, command, await. What they say of it differs, not what they do."""
+"""What both interfaces do with services: find, define, command, await. They differ in what they say of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from dpb_framework.contracts import BrokerApi, Network, Service
 from dpb_framework.errors import DpbError, Stopped
 from dpb_framework.model import Caller, Segment, ServiceView, Status
 from dpb_framework.reply import Reply
-
 from dpb_nbi.calls import Calls
 from dpb_nbi.codec import Names, digits
 from dpb_nbi.problems import Problem, in_segment
@@ -52,10 +52,9 @@ async def define(calls: Calls, service: Service, segment: Segment, names: Names,
     except DpbError as error:
         raise in_segment(error, segment, names) from error
     if service.status is Status.ESTABLISHING:
-        try:
+        # When the server stops, the wish is kept and carried out later: the answer is as when the time is over.
+        with suppress(Stopped):
             await calls.wait(service.wait(_ESTABLISHED, DEFINE_SECONDS), seconds=DEFINE_SECONDS)
-        except Stopped:
-            pass  # the wish is kept, and carried out when the broker is back: as when the time is over
     view = service.view()
     if view.status is Status.DORMANT and view.error is not None:
         raise Problem.from_fault(view.error)

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json`: one table of statuses, one shape of body, one way to name the field. No falcon."""
+"""Errors as `application/problem+json`: one table of statuses, one shape of body, fields by name. No falcon here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from attrs import evolve
 from dpb_framework import errors
 from dpb_framework.errors import DpbError
 from dpb_framework.model import Circuit, Fault, Segment, Terminal, Trunk
-
 from dpb_nbi.codec import Names, translate
 from dpb_nbi.jsontext import JsonInvalid, write
 
@@ -140,7 +139,9 @@ def in_trunk(error: DpbError, trunk: Trunk) -> Problem:
         return Problem.of(error, field=next((side for side, at in sides if at[0] == error.subnetwork), None))
     if isinstance(error, errors.TerminalUnknown):
         field = next((side for side, at in sides if at[1] == error.terminal and at[0] == error.network), None)
-        return Problem.of(error, status=422, field=field or next((s for s, at in sides if at[1] == error.terminal), None))
+        return Problem.of(
+            error, status=422, field=field or next((s for s, at in sides if at[1] == error.terminal), None)
+        )
     if isinstance(error, errors.SubterminalBusy):
         at = (error.subnetwork, error.subterminal)
         return Problem.of(error, field=next((side for side, place in sides if place == at), None))

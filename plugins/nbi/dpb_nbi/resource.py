@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from dpb_framework.contracts import BrokerApi
-
 from dpb_nbi.calls import Calls
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dpb_framework.contracts import BrokerApi, Nbi
 from dpb_framework.errors import ConfigInvalid
-
 from dpb_nbi.app import Application, create_app
 from dpb_nbi.problems import CONTENT_TYPE, Problem
 
@@ -71,7 +70,7 @@ class _Config(uvicorn.Config):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but that it tells when it answers, ends what is open in the application, and leaves no socket behind."""
+    """uvicorn's, but that it tells when it answers, ends what is open in the application, and leaves no socket."""
 
     def __init__(self, config: uvicorn.Config, app: Application, ready: threading.Event) -> None:
         super().__init__(config)
@@ -162,7 +161,8 @@ class RestNbi(Nbi):
             listener.close()
             setting = "host" if error.errno in _NOT_HERE else "port"
             raise ConfigInvalid(
-                setting, f"cannot listen at {self._host}:{self._port}: {error.strerror}; choose another, or stop who has it"
+                setting,
+                f"cannot listen at {self._host}:{self._port}: {error.strerror}; choose another, or stop who has it",
             ) from error
         return listener
 
@@ -183,7 +183,7 @@ class RestNbi(Nbi):
 def _serve(server: _Server, listener: socket.socket, ready: threading.Event) -> None:
     try:
         asyncio.run(server.serve(sockets=[listener]))
-    except BaseException:  # a thread's last word: it must be heard, and start must not wait for ever
+    except Exception:  # noqa: BLE001  # a thread's last word: it must be heard, and start must not wait for ever
         _log.exception("the REST server ended unexpectedly")
     finally:
         listener.close()

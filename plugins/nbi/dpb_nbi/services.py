@@ -8,7 +8,6 @@ from urllib.parse import quote
 from dpb_framework.contracts import AggregatorManagement, Network, Service
 from dpb_framework.errors import DpbError, ServiceGone
 from dpb_framework.model import Status
-
 from dpb_nbi import codec, jsontext, operations, render
 from dpb_nbi.caller import identify
 from dpb_nbi.problems import in_segment
@@ -41,7 +40,9 @@ class Services(Resource):
         found, caller = self.broker.network(network), identify(request)
         body = await request.body()
         wanted = codec.wanted(jsontext.read(body) if body else {})
-        known = wanted.handle is not None and await self.calls.command(lambda: found.find(wanted.handle or "")) is not None
+        known = (
+            wanted.handle is not None and await self.calls.command(lambda: found.find(wanted.handle or "")) is not None
+        )
         try:
             service = await self.calls.command(lambda: found.create(caller, wanted.handle, wanted.segment))
         except DpbError as error:
@@ -58,12 +59,12 @@ class Services(Resource):
 class OneService(Resource):
     """`.../services/{id}`."""
 
-    async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Show the service, in an aggregator with the trunks that it uses."""
         service = operations.find(self.broker, network, id)
         answer(response, _with_tree(self.broker.network(network), service))
 
-    async def on_delete(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_delete(self, request: Request, response: Response, network: str, id: str) -> None:
         """Release it."""
         await _command(self, "release", request, response, network, id)
 
@@ -75,9 +76,7 @@ def _with_tree(network: Network, service: Service) -> dict[str, Any]:
     return plain
 
 
-async def _command(
-    resource: Resource, name: str, request: Request, response: Response, network: str, id_: str
-) -> None:
+async def _command(resource: Resource, name: str, request: Request, response: Response, network: str, id_: str) -> None:
     try:
         service = operations.find(resource.broker, network, id_)
         await operations.command(resource.calls, service, name, identify(request))
@@ -92,7 +91,7 @@ async def _command(
 class Definition(Resource):
     """`.../services/{id}/define`."""
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Define the service and wait until it is established."""
         service = operations.find(self.broker, network, id)
         segment = codec.definition(await request.json(), codec.V1)
@@ -103,7 +102,7 @@ class Definition(Resource):
 class Preparation(Resource):
     """`.../services/{id}/prepare`."""
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Prepare a change without interruption and wait until it is prepared."""
         service = operations.find(self.broker, network, id)
         segment = codec.definition(await request.json(), codec.V1)
@@ -116,7 +115,7 @@ class Command(Resource):
 
     name: str
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Give the command; a body is ignored."""
         await _command(self, self.name, request, response, network, id)
 
@@ -160,7 +159,7 @@ class Abort(Command):
 class Awaiting(Resource):
     """`.../services/{id}/await`."""
 
-    async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:  # noqa: A002
+    async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Wait for one of the statuses that the query names."""
         statuses, seconds = codec.awaited_query(request.params, "status")
         try:

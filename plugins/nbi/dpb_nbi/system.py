@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dpb_framework.errors import BadArgument
-
 from dpb_nbi import codec, jsontext
 from dpb_nbi.openapi import document
 from dpb_nbi.resource import Context, Resource

@@ -7,7 +7,6 @@ from urllib.parse import quote
 from dpb_framework.contracts import AggregatorManagement, Network, SwitchManagement
 from dpb_framework.errors import DpbError, TerminalUnknown
 from dpb_framework.model import Terminal, Trunk
-
 from dpb_nbi import codec, render
 from dpb_nbi.caller import identify
 from dpb_nbi.problems import Problem, in_terminal, in_trunk
@@ -42,7 +41,9 @@ class Model(Resource):
 def _terminals(network: Network) -> SwitchManagement:
     if not isinstance(network, SwitchManagement):
         raise Problem(
-            404, "not-managed", f"network {network.name!r} is of kind {network.kind!r}: its terminals are managed elsewhere"
+            404,
+            "not-managed",
+            f"network {network.name!r} is of kind {network.kind!r}: its terminals are managed elsewhere",
         )
     return network
 

@@ -6,7 +6,6 @@ import http.client
 import json
 
 import pytest
-
 from dpb_nbi import RestNbi
 
 from .fake_network import FakeBroker

@@ -1,4 +1,4 @@
-"""A network in memory, honest as far as REST can see: circuits are taken, lives follow the table, events are numbered."""
+"""A network in memory, honest as far as REST can see: circuits are taken, lives follow the table, events numbered."""
 
 from __future__ import annotations
 
@@ -337,7 +337,7 @@ class FakeNetwork(Network):
     def find(self, handle):
         return Reply.of(next((s for s in self.table.values() if s.handle == handle), None))
 
-    def service(self, id):  # noqa: A002
+    def service(self, id):
         if id in self.table:
             return self.table[id]
         raise (ServiceGone if 1 <= id <= self.issued else ServiceUnknown)(self._name, id)

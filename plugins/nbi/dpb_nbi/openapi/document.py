@@ -99,7 +99,9 @@ def _topology(root: str) -> dict[str, dict[str, Any]]:
     return {
         f"{root}/terminals": {
             "get": _operation("terminals", "List the terminals.", "Terminals", 404),
-            "post": _operation("new-terminal", "Make a terminal.", "Terminal", 404, 409, 503, status=201, body="NewTerminal"),
+            "post": _operation(
+                "new-terminal", "Make a terminal.", "Terminal", 404, 409, 503, status=201, body="NewTerminal"
+            ),
         },
         f"{root}/terminals/{{terminal}}": {
             "get": _operation("terminal", "Show a terminal.", "Terminal", 404),
@@ -149,12 +151,24 @@ def _services(root: str) -> dict[str, dict[str, Any]]:
         },
         f"{one}/define": {
             "post": _operation(
-                "define", "Define a service and wait until it is established.", "Service", 404, 409, 503, body="Definition"
+                "define",
+                "Define a service and wait until it is established.",
+                "Service",
+                404,
+                409,
+                503,
+                body="Definition",
             )
         },
         f"{one}/prepare": {
             "post": _operation(
-                "prepare", "Prepare a change and wait until it is prepared.", "Service", 404, 409, 503, body="Definition"
+                "prepare",
+                "Prepare a change and wait until it is prepared.",
+                "Service",
+                404,
+                409,
+                503,
+                body="Definition",
             )
         },
         f"{one}/await": {
@@ -169,11 +183,22 @@ def _services(root: str) -> dict[str, dict[str, Any]]:
 
 
 def _events() -> dict[str, Any]:
-    found = _operation("events", "Stream what happens in a network, after the event that was seen last.", None, 404, 422)
-    found["responses"]["200"] = {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": TEXT}}}
+    found = _operation(
+        "events", "Stream what happens in a network, after the event that was seen last.", None, 404, 422
+    )
+    found["responses"]["200"] = {
+        "description": "Server-sent events.",
+        "content": {"text/event-stream": {"schema": TEXT}},
+    }
     number = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
     found["parameters"] = [
-        {"name": "Last-Event-ID", "in": "header", "schema": number, "description": "Wins over `after`.", "required": False},
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "schema": number,
+            "description": "Wins over `after`.",
+            "required": False,
+        },
         _query("after", number, "Begin after the event of this number."),
     ]
     return found
@@ -197,7 +222,9 @@ def document() -> dict[str, Any]:
     for path, item in paths.items():
         named = [name for name in _PATH if f"{{{name}}}" in path]
         if named:
-            item["parameters"] = [{"name": name, "in": "path", "required": True, "schema": _PATH[name]} for name in named]
+            item["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": _PATH[name]} for name in named
+            ]
     return {
         "openapi": "3.1.0",
         "info": {

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
-
 from dpb_nbi.codec import MAX_DELAY, MAX_HANDLE, MAX_RANGES, MAX_WAIT
 
 Schema = dict[str, Any]
@@ -86,7 +85,11 @@ _TERMINAL: Final[Schema] = {
         array(_LABEL, minItems=2, maxItems=2), minItems=1, maxItems=MAX_RANGES, description="Ranges: first and last."
     ),
 }
-_LABEL_RANGE: Final[Schema] = {"start": _LABEL, "count": {"type": "integer", "minimum": 1, "maximum": MAX_LABEL + 1}, "end": _LABEL}
+_LABEL_RANGE: Final[Schema] = {
+    "start": _LABEL,
+    "count": {"type": "integer", "minimum": 1, "maximum": MAX_LABEL + 1},
+    "end": _LABEL,
+}
 _TRUNK: Final[Schema] = {
     "name": NAME,
     "start": _END_OF_TRUNK,
@@ -130,7 +133,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
             )
         }
     ),
-    "FirstAwait": table({"acceptable": array(STATUS, minItems=1), "timeout-millis": WAIT}, optional=("timeout-millis",)),
+    "FirstAwait": table(
+        {"acceptable": array(STATUS, minItems=1), "timeout-millis": WAIT}, optional=("timeout-millis",)
+    ),
     "FirstStatus": table({"status": STATUS}),
     "Health": {
         "type": "object",
@@ -139,7 +144,14 @@ SCHEMAS: Final[dict[str, Schema]] = {
     },
     "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Network": table(
-        {"name": TEXT, "kind": TEXT, "terminals": array(TEXT), "inferiors": array(TEXT), "services": COUNT, "last-event": COUNT}
+        {
+            "name": TEXT,
+            "kind": TEXT,
+            "terminals": array(TEXT),
+            "inferiors": array(TEXT),
+            "services": COUNT,
+            "last-event": COUNT,
+        }
     ),
     "Networks": table({"networks": array(ref("Network"))}),
     "Model": table(
@@ -149,7 +161,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
                     {
                         "terminals": array(TEXT),
                         "chords": nullable(
-                            array(table({"a": TEXT, "b": TEXT, "upstream": _RATE, "downstream": _RATE, "delay": _DELAY}))
+                            array(
+                                table({"a": TEXT, "b": TEXT, "upstream": _RATE, "downstream": _RATE, "delay": _DELAY})
+                            )
                         ),
                     }
                 )
@@ -180,10 +194,10 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "Trunks": table({"trunks": array(ref("Trunk"))}),
     "NewTrunk": table({**_TRUNK, "name": nullable(NAME)}, optional=("name", *_TRUNK_SETTINGS)),
-    "TrunkSettings": table({name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=_TRUNK_SETTINGS),
-    "TrunkChange": table(
-        {name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=tuple(_TRUNK)
+    "TrunkSettings": table(
+        {name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=_TRUNK_SETTINGS
     ),
+    "TrunkChange": table({name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=tuple(_TRUNK)),
     "Segment": _segment("terminal", "ingress", "egress", _LABEL),
     "Definition": table({"segment": ref("Segment")}),
     "NewService": table(
@@ -203,7 +217,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "status": STATUS,
             "desired": {"type": "string", "enum": [desired.value for desired in Desired]},
             "change": {"type": "string", "enum": [change.value for change in Change]},
-            "segment": nullable(array(table({"terminal": TEXT, "label": nullable(_LABEL), "ingress": _RATE, "egress": _RATE}))),
+            "segment": nullable(
+                array(table({"terminal": TEXT, "label": nullable(_LABEL), "ingress": _RATE, "egress": _RATE}))
+            ),
             "error": nullable(table({"code": TEXT, "text": TEXT, "facts": {"type": "object"}})),
             "conditions": array(table({"kind": TEXT, "where": TEXT, "text": TEXT})),
             "tree": array(table({"trunk": TEXT, "label": _LABEL, "upstream": _RATE, "downstream": _RATE})),
