@@ -119,9 +119,9 @@ def ordered(steps: Iterable[Step], present: Mapping[str, Present]) -> list[Step]
     sequence = sorted(steps, key=rank)
     after = _constraints(sequence, present)
     waits = [0] * len(sequence)
-    for later in after:
-        for index in later:
-            waits[index] += 1
+    for followers in after:
+        for follower in followers:
+            waits[follower] += 1
     ready = [index for index, count in enumerate(waits) if not count]
     done: list[int] = []
     left = set(range(len(sequence)))
@@ -132,10 +132,10 @@ def ordered(steps: Iterable[Step], present: Mapping[str, Present]) -> list[Step]
             continue
         left.remove(index)
         done.append(index)
-        for later in after[index]:
-            waits[later] -= 1
-            if not waits[later]:
-                heapq.heappush(ready, later)
+        for follower in after[index]:
+            waits[follower] -= 1
+            if not waits[follower]:
+                heapq.heappush(ready, follower)
     return [sequence[index] for index in done]
 
 
