@@ -1,7 +1,7 @@
 """Write the generated parts of docs/ again, or say with --check that they are current.
 
 docs/contracts.md and docs/hooks.md are generated whole, from the docstrings that are the contracts. In other pages
-what stands between `<!-- generated: NAME -->` and `<!-- end -->` is: the states' diagram, the list of commands.
+what stands between `<!-- generated: NAME -->` and `<!-- end -->` is: the states' diagram, the commands, the decisions.
 """
 
 from __future__ import annotations
@@ -161,7 +161,12 @@ def _diagram() -> str:
     return f"```mermaid\n{import_module('dpb_framework.model').diagram()}\n```"
 
 
-GENERATED = {"states": _diagram, "commands": _commands_table}
+def _decisions() -> str:
+    titles = {page: page.read_text("utf-8").splitlines()[0].removeprefix("# ") for page in (DOCS / "adr").glob("*.md")}
+    return "\n".join(f"* [{title}](adr/{page.name})" for page, title in sorted(titles.items()))
+
+
+GENERATED = {"states": _diagram, "commands": _commands_table, "decisions": _decisions}
 
 
 def _filled(text: str) -> str:
