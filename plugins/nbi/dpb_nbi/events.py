@@ -25,8 +25,8 @@ GATHER: Final = 0.03
 """Seconds for which events are gathered before they are sent."""
 QUIET: Final = 15.0
 """Seconds between comment lines."""
-MAX_PENDING: Final = 256 * 1024
-"""Bytes that wait for one reader, before it is told to begin anew."""
+MAX_PENDING: Final = 1024 * 1024
+"""Bytes that wait for one reader, before it is told to begin anew. The streams of a network share them."""
 PAGE: Final = 1000
 """Stored events that are read at once."""
 
