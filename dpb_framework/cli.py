@@ -141,6 +141,7 @@ def serve(file: Path | None, check: bool, port_file: Path | None, verbose: bool)
 
         broker = Broker(settings)
         if check:
+            broker.stop()
             click.echo(f"OK: {file or 'the built-in configuration'}")
             return
         _run(broker, port_file)
@@ -148,8 +149,8 @@ def serve(file: Path | None, check: bool, port_file: Path | None, verbose: bool)
 
 def _run(broker: Broker, port_file: Path | None) -> None:
     with _signals() as wait:
+        broker.start()
         try:
-            broker.start()
             addresses = broker.addresses()
             if port_file:
                 _write(port_file, "".join(f"{kind} {address}\n" for kind, address in addresses.items()))
@@ -199,6 +200,9 @@ def _signals() -> Iterator[Callable[[], str]]:
 def _logging(verbose: bool) -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    if not verbose:
+        # The broker's own business, and what libraries warn of.
+        handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith("dpb"))
     root, level, loud = logging.getLogger(), logging.getLogger().level, logging.raiseExceptions
     root.addHandler(handler)
     root.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -5,7 +5,6 @@ No plugin is imported here: what belongs to a plugin is kept as its settings, an
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
@@ -51,9 +50,10 @@ class StoreConfig:
 class NetworkConfig:
     """A network: its name, its kind, and the kind's settings by the keys of the file.
 
-    A switch has `fabric`, `fabric-settings`, `on-port-down` (`keep` or `fail`) and `unenforced` (`flag` or
-    `refuse`); an aggregator has `algorithm`, `algorithm-settings` and `inferiors`; defaults are filled in. `path`
-    is where it stands in the file, for whoever finds a fault later.
+    A switch has `fabric`, `fabric-settings`, `on-port-down` (`keep` or `fail`), `unenforced` (`flag` or `refuse`);
+    an aggregator has `algorithm`, `algorithm-settings` and `inferiors`: defaults are filled in. Further, where the file
+    says so: a switch's `audit-interval` (s), an aggregator's own `inferior-timeout` (s) and `replans`. `path` is where
+    it stands in the file, for whoever finds a fault later.
     """
 
     name: str
@@ -146,17 +146,22 @@ _RANGES: dict[str, tuple[type, float, float]] = {
     "leaf-threads": (int, 1, 64),
     "inferior-timeout": (float, 0.001, 3600),
     "replans": (int, 0, 1000),
+    "audit-interval": (float, 0, 10**6),
 }
 
 
 def _broker(table: Mapping[str, Any]) -> BrokerConfig:
-    check_keys(table, _RANGES, "$.broker")
+    check_keys(table, ("workers", "leaf-threads", "inferior-timeout", "replans"), "$.broker")
     for key, value in table.items():
-        kind, least, most = _RANGES[key]
-        check_type(value, kind, f"$.broker.{key}")
-        if math.isnan(value) or not least <= value <= most:
-            raise ConfigInvalid(f"$.broker.{key}", f"expected a number from {least:g} to {most:g}, got {value:g}")
+        check_type(value, _RANGES[key][0], f"$.broker.{key}")
+        _check_range(value, key, f"$.broker.{key}")
     return BrokerConfig(**{key.replace("-", "_"): value for key, value in table.items()})
+
+
+def _check_range(value: float, key: str, path: str) -> None:
+    _, least, most = _RANGES[key]
+    if not least <= value <= most:  # also true of no number at all
+        raise ConfigInvalid(path, f"expected a number from {least:g} to {most:g}, got {value:g}")
 
 
 _SQLITE_RELATIVE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:?].*)", re.DOTALL)
@@ -171,18 +176,24 @@ def _store(table: Mapping[str, Any], folder: Path) -> StoreConfig:
     return StoreConfig(kind, settings, path)
 
 
-_SWITCH = {
-    "fabric": (str, "emulated"),
-    "fabric-settings": (dict[str, Any], {}),
-    "on-port-down": (str, "keep"),
-    "unenforced": (str, "flag"),
+_NEEDED, _OPTIONAL = object(), object()
+
+_KINDS: dict[str, dict[str, tuple[Any, Any]]] = {
+    "switch": {
+        "fabric": (str, "emulated"),
+        "fabric-settings": (dict[str, Any], {}),
+        "on-port-down": (str, "keep"),
+        "unenforced": (str, "flag"),
+        "audit-interval": (float, _OPTIONAL),
+    },
+    "aggregator": {
+        "algorithm": (str, "bast"),
+        "algorithm-settings": (dict[str, Any], {}),
+        "inferiors": (list[str], _NEEDED),
+        "inferior-timeout": (float, _OPTIONAL),
+        "replans": (int, _OPTIONAL),
+    },
 }
-_AGGREGATOR = {
-    "algorithm": (str, "bast"),
-    "algorithm-settings": (dict[str, Any], {}),
-    "inferiors": (list[str], None),
-}
-_KINDS: dict[str, dict[str, tuple[Any, Any]]] = {"switch": _SWITCH, "aggregator": _AGGREGATOR}
 _CHOICES = {"on-port-down": ("keep", "fail"), "unenforced": ("flag", "refuse")}
 
 
@@ -204,14 +215,22 @@ def _network(table: Mapping[str, Any], path: str, folder: Path) -> NetworkConfig
     check_keys(settings, ("name", "kind", *fields), path)
     filled: dict[str, Any] = {}
     for key, (wanted, otherwise) in fields.items():
-        if key not in settings and otherwise is None:
+        if key in settings:
+            filled[key] = _checked(settings[key], key, wanted, f"{path}.{key}")
+        elif otherwise is _NEEDED:
             raise ConfigInvalid(f"{path}.{key}", f"a network of kind {kind!r} needs this")
-        value = settings.get(key, otherwise)
-        check_type(value, wanted, f"{path}.{key}")
-        if value not in _CHOICES.get(key, (value,)):
-            raise ConfigInvalid(f"{path}.{key}", f"no choice: {value!r}{nearest(value, _CHOICES[key])}")
-        filled[key] = dict(value) if isinstance(value, dict) else value
+        elif otherwise is not _OPTIONAL:
+            filled[key] = dict(otherwise) if isinstance(otherwise, dict) else otherwise
     return NetworkConfig(name, kind, filled, path)
+
+
+def _checked(value: Any, key: str, wanted: Any, path: str) -> Any:
+    check_type(value, wanted, path)
+    if value not in _CHOICES.get(key, (value,)):
+        raise ConfigInvalid(path, f"no choice: {value!r}{nearest(value, _CHOICES[key])}")
+    if key in _RANGES:
+        _check_range(value, key, path)
+    return value
 
 
 def _listeners(document: Mapping[str, Any], folder: Path) -> tuple[ListenerConfig, ...]:

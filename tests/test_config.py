@@ -105,6 +105,26 @@ def test_no_northbound_interface_where_the_list_is_empty(tmp_path: Path) -> None
     assert read(tmp_path, "nbi = []").nbis == ()
 
 
+def test_a_network_may_have_its_own_numbers(tmp_path: Path) -> None:
+    networks = read(
+        tmp_path,
+        """
+        [[network]]
+        name = "a"
+        kind = "switch"
+        audit-interval = 0
+        [[network]]
+        name = "w"
+        kind = "aggregator"
+        inferiors = ["a"]
+        inferior-timeout = 3
+        replans = 1
+        """,
+    ).networks
+    assert networks[0].settings["audit-interval"] == 0
+    assert (networks[1].settings["inferior-timeout"], networks[1].settings["replans"]) == (3, 1)
+
+
 def test_every_default_stays_its_own(tmp_path: Path) -> None:
     one = read(tmp_path, '[[network]]\nname = "a"\nkind = "switch"\n').networks[0]
     one.settings["fabric-settings"]["ports"] = 3
@@ -146,6 +166,9 @@ AGGREGATOR = SWITCH + '[[network]]\nname = "w"\nkind = "aggregator"\n'
         (SWITCH + "fabric-settings = 3", "$.network[0].fabric-settings", "expected a table"),
         (SWITCH + "on-port-down = 'keeep'", "$.network[0].on-port-down", "did you mean 'keep'?"),
         (SWITCH + "unenforced = 'x'", "$.network[0].unenforced", "known: flag, refuse"),
+        (SWITCH + "audit-interval = nan", "$.network[0].audit-interval", "a number from 0 to 1e+06"),
+        (SWITCH + "replans = 3", "$.network[0].replans", "unknown key"),
+        (AGGREGATOR + "inferiors = ['a']\nreplans = -3", "$.network[1].replans", "a number from 0 to 1000"),
         (SWITCH + "inferiors = ['b']", "$.network[0].inferiors", "a switch has no inferior networks"),
         (AGGREGATOR, "$.network[1].inferiors", "needs this"),
         (AGGREGATOR + "inferiors = 'a'", "$.network[1].inferiors", "a list, each item text"),
