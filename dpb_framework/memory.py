@@ -134,20 +134,25 @@ class MemoryStore(Store):
             found = 0 if item is None else item.version
             if found != expected:
                 return VersionStale(*key, expected, found)
-        # The usual batch touches what is there already: look closer only when it seems to have an orphan.
+        # The usual batch touches what is there already or what it makes just before: look closer only when it
+        # seems to have an orphan.
         networks, services = self._networks, self._services
+        network: Key = ()
+        service: Key = ()
         for record in batch.puts:
             kind = type(record)
-            if kind is SegmentRecord or kind is AttemptRecord:
-                known = (record.network, record.service) in services  # type: ignore[union-attr]
-            elif kind is EventRecord:
-                known = (record.event.network,) in networks  # type: ignore[union-attr]
-            elif kind is Item or kind is NetworkRecord:
-                continue
-            else:
-                known = (record.network,) in networks  # type: ignore[union-attr]
-            if not known:
-                return self._orphan(batch)
+            if kind is NetworkRecord:
+                network = record.key
+            elif kind is SegmentRecord or kind is AttemptRecord:
+                owner = (record.network, record.service)  # type: ignore[union-attr]
+                if owner != service and owner not in services:
+                    return self._orphan(batch)
+            elif kind is not Item:
+                place = ((record.event if kind is EventRecord else record).network,)  # type: ignore[union-attr]
+                if place != network and place not in networks:
+                    return self._orphan(batch)
+                if kind is ServiceRecord:
+                    service = record.key
         return self._orphan(batch) if batch.drops else None
 
     def _orphan(self, batch: Batch) -> CommitFailed | None:

@@ -15,6 +15,7 @@ from dpb_framework.model import (
     Condition,
     Desired,
     Event,
+    EventKind,
     Fault,
     NetworkModel,
     Segment,
@@ -197,8 +198,8 @@ class Network(ABC):
         """The services there are, by id; with a prefix those whose handle begins so. Does not block."""
 
     @abstractmethod
-    def watch(self, listener: Callable[[Event], None]) -> Cancel:
-        """Call *listener* with each event, after it is stored, in order, in some thread; it must not block.
+    def watch(self, listener: Callable[[Event], None], kinds: Collection[EventKind] | None = None) -> Cancel:
+        """Call *listener* with each event (of *kinds*, if given), after it is stored, in order; it must not block.
 
         N15. Numbers grow by one. N16. MODEL events (number 0) come when what `model` or `terminals` tell has changed.
         """

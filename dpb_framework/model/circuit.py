@@ -78,29 +78,26 @@ class Segment:
         if len(self.ends) < 2:
             raise SegmentInvalid(path, f"a service joins at least two circuits, {len(self.ends)} given")
         seen: dict[Circuit, int] = {}
+        ingress = egress = 0
         for i, end in enumerate(self.ends):
-            flow, label = end.flow, end.circuit.label
+            flow, circuit = end.flow, end.circuit
+            ingress += flow.ingress
+            egress += flow.egress
             if not (0 <= flow.ingress <= MAX_KBPS and 0 <= flow.egress <= MAX_KBPS):
                 raise SegmentInvalid(f"{path}[{i}]", f"a rate lies outside 0 to {MAX_KBPS} kbit/s")
             if not flow.ingress and not flow.egress:
                 raise SegmentInvalid(f"{path}[{i}].ingress-bw", "ingress and egress are both zero")
+            label = circuit.label
             if label is None:
                 continue
             if not 0 <= label <= MAX_LABEL:
                 raise SegmentInvalid(f"{path}[{i}].label", f"a label lies between 0 and {MAX_LABEL}, got {label}")
-            if end.circuit in seen:
-                raise SegmentInvalid(
-                    f"{path}[{i}]", f"circuit {end.circuit} is there twice (also {path}[{seen[end.circuit]}])"
-                )
-            seen[end.circuit] = i
-        for name, rates in (
-            ("ingress", [e.flow.ingress for e in self.ends]),
-            ("egress", [e.flow.egress for e in self.ends]),
-        ):
-            if not any(rates):
-                raise SegmentInvalid(
-                    f"{path}[0].{name}-bw", f"every end has zero {name}: no frame could cross the service"
-                )
+            other = seen.setdefault(circuit, i)
+            if other != i:
+                raise SegmentInvalid(f"{path}[{i}]", f"circuit {circuit} is there twice (also {path}[{other}])")
+        if not ingress or not egress:
+            name = "egress" if ingress else "ingress"
+            raise SegmentInvalid(f"{path}[0].{name}-bw", f"every end has zero {name}: no frame could cross the service")
 
 
 def _key(end: End) -> tuple[str, int, int, int]:

@@ -48,6 +48,7 @@ from dpb_framework.networks.admission import Planning
 from dpb_framework.networks.aggregatorservice import AggregatorService
 from dpb_framework.networks.base import BaseNetwork
 from dpb_framework.networks.chords import show
+from dpb_framework.networks.deadlines import Deadlines
 from dpb_framework.networks.labels import check_ranges
 from dpb_framework.networks.shape import Shape, build_shape, same_shape
 from dpb_framework.networks.switch import check_labels, check_quotas
@@ -79,6 +80,7 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
         self._algorithm = algorithm
         self._algorithm_name = algorithm_name
         self.inferior_timeout = inferior_timeout
+        self.deadlines = Deadlines(self.runtime, self.strand, inferior_timeout)
         self.replans = replans
         self.trunkbook = TrunkBook()
         self._users: dict[tuple[str, str], str] = {}
@@ -138,13 +140,12 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
     def start(self) -> None:
         """Begin to work with the inferiors."""
         for name, inferior in self._inferiors.items():
-            self._cancels.append(inferior.watch(partial(self._heard, name)))
+            self._cancels.append(inferior.watch(partial(self._heard, name), (EventKind.MODEL,)))
         self.resume()
         self.strand.post(self._sweep)
 
     def _heard(self, inferior: str, event: Event) -> None:
-        if event.kind is EventKind.MODEL:
-            self.strand.post(partial(self._refresh, inferior))
+        self.strand.post(partial(self._refresh, inferior))
 
     def _sweep(self) -> None:
         """Release subservices under our handles that no attempt knows."""

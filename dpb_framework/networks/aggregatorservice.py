@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
-from dpb_framework.contracts import AttemptRecord, Key, Record, Role, ServiceRecord, Subservice
+from dpb_framework.contracts import AttemptRecord, Key, Record, Role, Service, ServiceRecord, Subservice
 from dpb_framework.errors import DpbError, InferiorFailed, Remembered, TimedOut
 from dpb_framework.model import (
     Caller,
@@ -27,7 +27,6 @@ from dpb_framework.networks.crankback import learn
 from dpb_framework.networks.driver import DrivenService, Undo
 from dpb_framework.networks.part import Part
 from dpb_framework.reply import Reply
-from dpb_framework.runtime import Cancel, nothing
 
 if TYPE_CHECKING:
     from dpb_framework.networks.aggregator import Aggregator
@@ -59,11 +58,11 @@ class AggregatorService(DrivenService["Aggregator"]):
         self._out = Exclusions()
         self._replans = 0
         self._lingering: list[Segment] = []
-        self._overdue: Cancel = nothing
         self._paused = False
         self._finishing = False
         self._advancing = False
         self._again = False
+        self._poked = False
         self._preparing: list[Reply[None]] = []
 
     # -- what is told and held
@@ -169,7 +168,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         return undo_all
 
     def _retire(self) -> tuple[list[Record], Drops]:
-        self._overdue()
+        self._stop_the_clock()
         puts: list[Record] = []
         for attempt in self._attempts.values():
             if attempt.role is not Role.RETIRED:
@@ -190,16 +189,17 @@ class AggregatorService(DrivenService["Aggregator"]):
     # -- the clock
 
     def _watch_the_clock(self) -> None:
-        network = self.network
-        self._overdue()
-        number = self._last_attempt
-        self._overdue = network.runtime.later(
-            network.inferior_timeout, lambda: network.strand.post(partial(self._is_overdue, number))
-        )
+        self.network.deadlines.begin(self._id, partial(self._is_overdue, self._last_attempt))
+
+    def _stop_the_clock(self) -> None:
+        self.network.deadlines.end(self._id)
 
     def _is_overdue(self, number: int) -> None:
         attempt = self._attempts.get(number)
-        if attempt is None or self._committing:
+        if attempt is None:
+            return
+        if self._committing or self._paused:
+            self._watch_the_clock()
             return
         late = [
             p
@@ -218,13 +218,23 @@ class AggregatorService(DrivenService["Aggregator"]):
 
     # -- the driver
 
-    def part_moved(self, part: Part) -> None:
-        """An inferior answered, or told of its service."""
+    def poke(self) -> None:
+        """Advance soon: once for all answers that are waiting to be taken up already."""
+        if not self._poked:
+            self._poked = True
+            self.network.strand.post(self._advance_poked)
+
+    def poked(self, _: Service) -> None:
+        """An inferior's service has changed, told in whatever thread."""
+        self.poke()
+
+    def _advance_poked(self) -> None:
+        self._poked = False
         self.advance()
 
     def advance(self) -> None:
         """Bring all parts where they are wanted, and tell what has been reached."""
-        if self._advancing:  # answers of inferiors in memory come back within the question
+        if self._advancing:  # a reply that was there at once comes back within the question
             self._again = True
             return
         self._advancing = True
@@ -345,6 +355,8 @@ class AggregatorService(DrivenService["Aggregator"]):
         blocked = self._blocked()
         established = True
         for part in current.parts:
+            if part.established:
+                continue
             if part.inferior.name not in blocked:
                 part.bring(active=False)
             if part.refused is not None:
@@ -355,7 +367,7 @@ class AggregatorService(DrivenService["Aggregator"]):
                 return
             established = established and part.established
         if established:
-            self._overdue()
+            self._stop_the_clock()
             self._out = Exclusions()
             self._note(Step.ESTABLISHED)
             if self._desired is Desired.ACTIVE:
@@ -409,7 +421,7 @@ class AggregatorService(DrivenService["Aggregator"]):
                 self._watch_the_clock()
                 self._keep([retired, self._record_of(again), self._segment_record()], (), None, undo)
                 return
-        self._overdue()
+        self._stop_the_clock()
         self._status, self._desired, self._error = Status.DORMANT, Desired.DORMANT, told
         self._remembered = False
         self._linger(self._chosen)
@@ -543,7 +555,7 @@ class AggregatorService(DrivenService["Aggregator"]):
                 self._give_up_change(evolve(part.refused, text=text))
                 return
         if ready:
-            self._overdue()
+            self._stop_the_clock()
             undo = self._snapshot()
             self._change = Change.PREPARED
             kept: Reply[None] = Reply()
@@ -583,7 +595,7 @@ class AggregatorService(DrivenService["Aggregator"]):
             puts.append(self._record_of(ahead))
         self._linger(self._next_chosen)
         self._next_asked = self._next_chosen = None
-        self._overdue()
+        self._stop_the_clock()
         self._keep([self.record(), self._event(), *puts], [self._segment_key(Role.NEXT)], reply, undo)
 
     def _decide(self, reply: Reply[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -60,7 +60,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
         self._handles: dict[str, S] = {}
         self._last_service = 0
         self._outbox = Strand()
-        self._watchers: list[Callable[[Event], None]] = []
+        self._watchers: dict[EventKind, tuple[Callable[[Event], None], ...]] = dict.fromkeys(EventKind, ())
         self._next_event = 1
         self._last_event = 0
         self._recent: deque[Event] = deque(maxlen=RECENT)
@@ -122,21 +122,21 @@ class BaseNetwork(NetworkKind, Generic[S]):
                 known.define(segment, caller).then(lambda defined: _answer(reply, known, defined.error))
             return
         service = self.service_class(self, self._last_service + 1, handle, caller.name)
-        puts: list[Record] = []
-        if segment is not None:
+        self._last_service += 1
+        puts: list[Record] = [self.record()]
+        if segment is None:
+            puts.append(service.record())
+        else:
             try:
-                puts = service.admit_new(segment, caller)
+                puts += service.admit_new(segment, caller)
             except DpbError as error:
+                self._last_service -= 1
                 reply.fail(error)
                 return
-        self._last_service += 1
         self._services[service.id] = service
         if handle is not None:
             self._handles[handle] = service
-        puts.append(self.record())
-        if segment is None:
-            puts.append(service.record())
-        service.keep_new(puts, lambda error: _answer(reply, service, error))
+        service.keep_new(puts, partial(_answer, reply, service))
 
     def record(self) -> NetworkRecord:
         """What the store keeps of the network itself."""
@@ -190,12 +190,13 @@ class BaseNetwork(NetworkKind, Generic[S]):
             return
         self._last_event = events[-1].number
         self._recent.extend(events)
-        if self._watchers or self.audience.has("tell_event"):
+        watched = self._watchers
+        if self.audience.has("tell_event") or any(watched[event.kind] for event in events):
             self._outbox.hand_over(partial(self._tell, events), self.runtime)
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
-            for watcher in self._watchers.copy():
+            for watcher in self._watchers[event.kind]:
                 try:
                     watcher(event)
                 except Exception:
@@ -205,16 +206,18 @@ class BaseNetwork(NetworkKind, Generic[S]):
 
     def hint(self) -> None:
         """Tell watchers that what superiors see of this network has changed."""
-        if self._watchers:
+        if self._watchers[EventKind.MODEL]:
             self._outbox.hand_over(partial(self._tell, [Event(self._name, 0, EventKind.MODEL)]), self.runtime)
 
-    def watch(self, listener: Callable[[Event], None]) -> Cancel:
-        """Call *listener* with each event after it is stored."""
-        self._watchers.append(listener)
+    def watch(self, listener: Callable[[Event], None], kinds: Collection[EventKind] | None = None) -> Cancel:
+        """Call *listener* with each event (of *kinds*) after it is stored."""
+        wanted = tuple(EventKind) if kinds is None else tuple(kinds)
+        for kind in wanted:
+            self._watchers[kind] = (*self._watchers[kind], listener)
 
         def cancel() -> None:
-            if listener in self._watchers:
-                self._watchers.remove(listener)
+            for kind in wanted:
+                self._watchers[kind] = tuple(w for w in self._watchers[kind] if w is not listener)
 
         return cancel
 

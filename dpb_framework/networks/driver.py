@@ -196,7 +196,7 @@ class DrivenService(Service, Generic[N]):
             self._desired,
             self._status,
             self._remembered,
-            self._change.value,
+            self._change._value_,
             self._error,
         )
 
@@ -215,9 +215,9 @@ class DrivenService(Service, Generic[N]):
             EventKind.SERVICE,
             {
                 "id": self._id,
-                "status": self._status.value,
-                "desired": self._desired.value,
-                "change": self._change.value,
+                "status": self._status._value_,
+                "desired": self._desired._value_,
+                "change": self._change._value_,
                 "error": None if error is None else error.code,
             },
         )
@@ -330,8 +330,8 @@ class DrivenService(Service, Generic[N]):
             self.network.forget(self)
 
         reply: Reply[None] = Reply()
-        reply.then(lambda kept: then(kept.error))
         self._keep(puts, (), reply, undo)
+        reply.then(lambda kept: then(kept.error))
 
     def once_kept(self, then: Callable[[BaseException | None], None]) -> None:
         """Call *then* on the strand when no commit of this service is awaited any more."""

@@ -114,7 +114,7 @@ class Part:
             self._retry()
         else:
             self.refused = Fault.of(error)
-        self.owner.part_moved(self)
+        self.owner.poke()
 
     def _retry(self) -> None:
         self._again = False
@@ -124,7 +124,7 @@ class Part:
 
         def again() -> None:
             self._again = True
-            self.owner.part_moved(self)
+            self.owner.poke()
 
         self._cancel = network.runtime.later(wait, lambda: network.strand.post(again))
 
@@ -143,8 +143,7 @@ class Part:
         self._unwatch()
         if isinstance(service, Service):
             self.service = service
-            network = self.owner.network
-            self._unwatch = service.watch(lambda _: network.strand.post(partial(self.owner.part_moved, self)))
+            self._unwatch = service.watch(self.owner.poked)
 
     def _forgotten(self) -> None:
         self._unwatch()

@@ -61,6 +61,8 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         self.contact = Contact(self, audit_interval)
         self._channels: dict[str, dict[str, dict[int, int]]] = {}
         self._domains: dict[str, str] = {}
+        self._capabilities: frozenset[Capability] | None = None
+        self._unenforced: tuple[str, ...] = ()
 
     @classmethod
     def build(cls, workshop: Workshop) -> Switch:
@@ -154,15 +156,14 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
                 place = self.book.terminals[end.circuit.terminal].place
                 self._channels[self._domains[place]][place][end.circuit.label or 0] = service
 
-    def unenforced(self, segment: Segment) -> list[str]:
-        """Which rates of a segment the fabric cannot enforce: `ingress`, `egress`."""
+    def unenforced(self) -> Sequence[str]:
+        """Which rates the fabric cannot enforce: `ingress`, `egress`."""
         capabilities = self.fabric.capabilities
-        missing = []
-        if Capability.METERING not in capabilities:
-            missing.append("ingress")
-        if Capability.SHAPING not in capabilities:
-            missing.append("egress")
-        return missing
+        if capabilities is not self._capabilities:
+            needs = (("ingress", Capability.METERING), ("egress", Capability.SHAPING))
+            self._unenforced = tuple(name for name, capability in needs if capability not in capabilities)
+            self._capabilities = capabilities
+        return self._unenforced
 
     # -- management
 

@@ -70,7 +70,7 @@ class SwitchService(DrivenService["Switch"]):
     def _admit(self, segment: Segment, caller: Caller) -> list[Record]:
         network = self.network
         chosen = network.resolve(self._id, segment)
-        self._check_enforced(chosen)
+        self._check_enforced()
         network.ask_segment(self, chosen, caller)
         self._asked, self._chosen, self._error = segment, chosen, None
         self.rehold()
@@ -81,8 +81,8 @@ class SwitchService(DrivenService["Switch"]):
         self._status = Status.ESTABLISHING  # nothing but the commit is still to come
         return puts
 
-    def _check_enforced(self, segment: Segment) -> None:
-        missing = self.network.unenforced(segment)
+    def _check_enforced(self) -> None:
+        missing = self.network.unenforced()
         if missing and self.network.refuses_unenforced:
             raise Refused(f"the fabric of network {self.network.name!r} cannot enforce {' and '.join(missing)} rates")
 
@@ -101,7 +101,7 @@ class SwitchService(DrivenService["Switch"]):
 
     def _admit_change(self, segment: Segment, caller: Caller, reply: Reply[None]) -> None:
         chosen = self.network.resolve(self._id, segment)
-        self._check_enforced(chosen)
+        self._check_enforced()
         self.network.ask_segment(self, chosen, caller)
         undo = self._snapshot()
         self._next_asked, self._next_chosen, self._change = segment, chosen, Change.PREPARED
@@ -273,7 +273,7 @@ class SwitchService(DrivenService["Switch"]):
                 if channel.interface in network.down:
                     conditions.append(Condition("port-down", network.name, f"interface {channel.interface} is down"))
         if self._chosen is not None:
-            missing = network.unenforced(self._chosen)
+            missing = network.unenforced()
             if missing:
                 conditions.append(
                     Condition("unenforced", network.name, f"{' and '.join(missing)} rates are not enforced here")

@@ -30,6 +30,7 @@ class TerminalBook:
         self.holders: dict[Circuit, int] = {}
         self._labels: dict[str, dict[int, int]] = {}
         self._used: dict[str, list[int]] = {}
+        self._limited: set[str] = set()
         self._segments: dict[int, tuple[Segment, ...]] = {}
         self._shares: dict[int, dict[str, tuple[int, int]]] = {}
         self._owners: dict[int, str] = {}
@@ -40,6 +41,10 @@ class TerminalBook:
     def put(self, terminal: Terminal) -> None:
         """Make or change a terminal; `check_change` was asked before."""
         self.terminals[terminal.name] = terminal
+        if terminal.ingress_quota is None and terminal.egress_quota is None:
+            self._limited.discard(terminal.name)
+        else:
+            self._limited.add(terminal.name)
         self._labels.setdefault(terminal.name, {})
         self._used.setdefault(terminal.name, [0, 0])
 
@@ -60,6 +65,7 @@ class TerminalBook:
             raise TerminalUnknown(self._network, name)
         self.check_idle(name)
         del self.terminals[name], self._labels[name], self._used[name]
+        self._limited.discard(name)
 
     def check_idle(self, name: str) -> None:
         """Raise `TerminalBusy` if a service has a circuit on the terminal."""
@@ -161,12 +167,14 @@ class TerminalBook:
         raise LabelsUnavailable(self._network, path, f"terminal {name!r} has no free label")
 
     def _check_quota(self, service: int, segment: Segment) -> None:
+        if not self._limited:
+            return
         shares = _shares((*self._segments.get(service, ()), segment))
         before = self._shares.get(service, {})
         for name, (ingress, egress) in shares.items():
-            terminal = self.terminals[name]
-            if terminal.ingress_quota is None and terminal.egress_quota is None:
+            if name not in self._limited:
                 continue
+            terminal = self.terminals[name]
             used = self._used[name]
             had = before.get(name, (0, 0))
             if terminal.ingress_quota is not None and ingress - had[0] > terminal.ingress_quota - used[0]:
