@@ -111,7 +111,8 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
 def main() -> int:
     """Run the demonstration; the answer is the process's exit status."""
     asked = _arguments()
-    signal.signal(signal.SIGTERM, _interrupted)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell's background job was told to ignore them
+        signal.signal(ending, _interrupted)
     console = Console(highlight=False)
     try:
         return _run(asked.folder, asked.once, console)
