@@ -13,11 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote
 
-import attrs
 import pluggy
 import pytest
 
 from dpb_framework import config, contracts, hookspecs, model, plugins
+from dpb_framework.errors import ConfigInvalid
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -124,18 +124,22 @@ def test_every_command_is_documented() -> None:
 # -- configuration ------------------------------------------------------------------------------
 
 
+def known_keys(document: dict[str, object]) -> list[str]:
+    """The keys that a configuration may have where this one has `0000`, as the fault tells that this brings about."""
+    with pytest.raises(ConfigInvalid) as caught:
+        config.parse(document, ROOT)
+    assert "0000" in caught.value.path
+    return caught.value.problem.rpartition("known: ")[2].split(", ")
+
+
 def keys_of_the_kernel() -> Iterator[str]:
-    yield from (f"{found.name.replace('_', '-')}" for found in attrs.fields(config.BrokerConfig))
-    yield from (f"[{name}]" for name in ("broker", "store"))
-    yield from (f"[[{name}]]" for name in ("network", "nbi", "listener"))
-    document = {
-        "network": [
-            {"name": "one", "kind": "switch"},
-            {"name": "all", "kind": "aggregator", "inferiors": ["one"]},
-        ]
-    }
-    for network in config.parse(document, ROOT).networks:
-        yield from network.settings
+    sections = known_keys({"0000": 0})
+    assert {"broker", "network"} <= set(sections)
+    for section in sections:
+        yield f"[{section}]" if section in {"broker", "store"} else f"[[{section}]]"
+    yield from known_keys({"broker": {"0000": 0}})
+    for kind in ({"kind": "switch"}, {"kind": "aggregator", "inferiors": []}):
+        yield from known_keys({"network": [{"name": "one", **kind, "0000": 0}]})
 
 
 @pytest.mark.parametrize("key", sorted(set(keys_of_the_kernel())))
