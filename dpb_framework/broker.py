@@ -14,7 +14,7 @@ from dpb_framework.plugins import LISTENERS, NBIS, NETWORKS, STORES, Listeners, 
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime
 
-_log = logging.getLogger("dpb.broker")
+_logger = logging.getLogger("dpb.broker")
 
 T = TypeVar("T")
 
@@ -46,8 +46,7 @@ class Broker(BrokerApi):
         for network in _inferiors_first(config.networks):
             self._networks[network.name] = self._build(network)
         self.nbis: list[tuple[str, Nbi]] = [
-            (nbi.kind, make(NBIS, nbi.kind, Nbi, nbi.settings, nbi.path))
-            for nbi in config.nbis
+            (nbi.kind, make(NBIS, nbi.kind, Nbi, nbi.settings, nbi.path)) for nbi in config.nbis
         ]
         self._started: list[Nbi] = []
 
@@ -173,4 +172,4 @@ def _quietly(stop: Callable[[], None]) -> None:
     try:
         stop()
     except Exception:
-        _log.exception("something did not stop cleanly")
+        _logger.exception("something did not stop cleanly")

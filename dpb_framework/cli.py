@@ -148,6 +148,8 @@ def serve(file: Path | None, check: bool, port_file: Path | None, verbose: bool)
 
 
 def _run(broker: Broker, port_file: Path | None) -> None:
+    if port_file:
+        _remove(port_file)  # left by a broker that was killed: it would be believed
     with _signals() as wait:
         broker.start()
         try:
@@ -161,7 +163,12 @@ def _run(broker: Broker, port_file: Path | None) -> None:
         finally:
             broker.stop()
             if port_file:
-                port_file.unlink(missing_ok=True)
+                _remove(port_file)
+
+
+def _remove(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink()
 
 
 def _write(file: Path, text: str) -> None:
@@ -270,3 +277,7 @@ def _examined(group: str, name: str, owner: str) -> dict[str, str]:
     except PluginBroken as error:
         problem = f"broken: {error.problem}"
     return {"group": group, "name": name, "from": owner, "problem": problem}
+
+
+if __name__ == "__main__":
+    main()

@@ -384,7 +384,9 @@ class PlanInvalid(DpbError):
     problem: str
 
     def __str__(self) -> str:
-        return f"algorithm {self.algorithm!r} proposed a plan that does not hold: {self.problem}; report it to its author"
+        return (
+            f"algorithm {self.algorithm!r} proposed a plan that does not hold: {self.problem}; report it to its author"
+        )
 
 
 # -- the world outside --------------------------------------------------------------------------

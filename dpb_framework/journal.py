@@ -14,8 +14,8 @@ _log = logging.getLogger("dpb.journal")
 class Journal:
     """Logs what becomes of services, on the logger `dpb.journal` at level INFO.
 
-    A line is `network=wan service=7 status=ACTIVE desired=ACTIVE error=-`; handlers for programs find the same facts as
-    attributes of the record, by the names `network`, `service`, `status`, `desired` and `error` (a code, or `-`).
+    A line is `network=wan service=7 status=ACTIVE desired=ACTIVE change=none error=-`; handlers for programs find the
+    same facts as attributes of the record, by the same names. `error` is a code, or `-`.
     """
 
     @hookimpl
@@ -29,6 +29,7 @@ class Journal:
             "service": event.data.get("id"),
             "status": event.data.get("status"),
             "desired": event.data.get("desired"),
+            "change": event.data.get("change", "none"),
             "error": (error.get("code") if isinstance(error, Mapping) else error) or "-",
         }
         _log.info("%s", " ".join(f"{name}={value}" for name, value in facts.items()), extra=facts)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 Task = Callable[[], None]
 Cancel = Callable[[], None]
 
-_log = logging.getLogger("dpb.runtime")
+_logger = logging.getLogger("dpb.runtime")
 
 
 def nothing() -> None:
@@ -71,7 +71,7 @@ class Strand:
                 try:
                     task()
                 except Exception:  # the strand must outlive a faulty task; the log tells of it
-                    _log.exception("a task of the kernel failed")
+                    _logger.exception("a task of the kernel failed")
         finally:
             forbid_blocking(before)
 
@@ -89,7 +89,7 @@ class Leaf:
         def run() -> None:
             try:
                 value = call()
-            except BaseException as error:  # told to whoever waits, whatever it is
+            except BaseException as error:  # noqa: BLE001  # told to whoever waits, whatever it is
                 reply.fail(error)
             else:
                 reply.resolve(value)
@@ -167,7 +167,7 @@ def _guarded(task: Task) -> None:
     try:
         task()
     except Exception:
-        _log.exception("a task of the kernel failed")
+        _logger.exception("a task of the kernel failed")
 
 
 class _Timers:

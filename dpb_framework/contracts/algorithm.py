@@ -105,8 +105,9 @@ class Planner(ABC):
 
         A1. Ends on every input, and never raises for a well-formed one. A2. Changes neither argument, and keeps no
         reference to them. A3. Every edge of a tree has, each way, at least min(ingress of the near side's vertices,
-        egress of the far side's). A4. No edge that is out is used. A5. No outside call, no clock-dependent answer: the same
-        arguments in the same order of calls give the same answers for the same seed. A6. Called by one thread at a time.
+        egress of the far side's). A4. No edge that is out is used. A5. No outside call, no clock-dependent answer:
+        the same arguments in the same order of calls give the same answers for the same seed. A6. Called by one
+        thread at a time.
         """
 
 

@@ -105,7 +105,8 @@ class Fabric(ABC):
     def domain(self, interface: str) -> str:
         """A name that interfaces share whose channels may overlap, such as the port's. Pure.
 
-        Channels of interfaces with different domains never overlap; neither do two of one interface with different labels.
+        Channels of interfaces with different domains never overlap; neither do two of one interface with
+        different labels.
         """
         return ""
 
@@ -113,7 +114,8 @@ class Fabric(ABC):
     def overlaps(self, one: Channel, other: Channel) -> bool:
         """Whether some frame could belong to both. Pure.
 
-        F5. Symmetric, and true of a channel with itself. The kernel never asks for overlapping channels in two bridges.
+        F5. Symmetric, and true of a channel with itself. The kernel never asks for overlapping channels in two
+        bridges; a fabric that is asked all the same refuses, and never takes a channel from another bridge.
         """
 
     @abstractmethod
@@ -137,7 +139,10 @@ class Fabric(ABC):
 
     @abstractmethod
     def bridges(self) -> Sequence[Bridge]:
-        """What is really there, as the device tells it. F10. What `ensure` made is there as it was given."""
+        """What is really there of ours, as the device tells it.
+
+        F10. What `ensure` made is there as it was given; what is not ours is not told.
+        """
 
     @abstractmethod
     def capacity(self) -> Mapping[str, Any]:
@@ -148,5 +153,5 @@ class Fabric(ABC):
         """Call *listener* with events and the interface (canonical, empty for the device); the answer ends it.
 
         F11. Only with EVENTS; called in some thread, in order; it must not block. F12. Directly after the call, it is
-        told UP if the device is reached.
+        told UP if the device is reached, and then PORT_DOWN of each port that is known to be dead.
         """

@@ -58,7 +58,10 @@ class NetworkKind(Network):
     @classmethod
     @abstractmethod
     def build(cls, workshop: Workshop) -> NetworkKind:
-        """Make one from its settings. K1. Contacts nobody; unknown or wrong settings are `ConfigInvalid` with their path."""
+        """Make one from its settings.
+
+        K1. Contacts nobody; unknown or wrong settings are `ConfigInvalid` with their path.
+        """
 
     @abstractmethod
     def restore(self, contents: Contents) -> None:

@@ -37,7 +37,10 @@ class Nbi(ABC):
 
     @abstractmethod
     def start(self, broker: BrokerApi) -> None:
-        """Begin to answer. B1. Returns once clients can connect; an address in use is `ConfigInvalid` with the setting."""
+        """Begin to answer.
+
+        B1. Returns once clients can connect; an address in use is `ConfigInvalid` with the setting.
+        """
 
     @abstractmethod
     def stop(self) -> None:

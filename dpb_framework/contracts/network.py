@@ -228,8 +228,8 @@ class SwitchManagement(ABC):
     def put_terminal(self, terminal: Terminal, caller: Caller, *, new: bool = False) -> Reply[Terminal]:
         """Make or change a terminal; the reply has its interface in canonical form.
 
-        `TerminalExists` with *new* when it is there; `InterfaceInvalid`; `TerminalBusy` when its interface changes while
-        a service uses it; `QuotaExceeded` or `LabelsInUse` when less is left than services hold.
+        `TerminalExists` with *new* when it is there; `InterfaceInvalid`; `TerminalBusy` when its interface changes
+        while a service uses it; `QuotaExceeded` or `LabelsInUse` when less is left than services hold.
         """
 
     @abstractmethod

@@ -253,7 +253,10 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what was submitted and give up the lease. Blocks, repeatable. S4. Later batches fail with `Stopped`."""
+        """Finish what was submitted and give up the lease. Blocks, repeatable.
+
+        S4. Later batches fail with `Stopped`.
+        """
 
     @property
     @abstractmethod
@@ -269,9 +272,10 @@ class Store(ABC):
         """Queue a batch; never blocks.
 
         S7. The reply settles after the batch is durable, in some thread of the store's (or at once, for a store in
-        memory); callbacks must be short. S8. `CommitFailed` when it could not be kept: nothing of it is stored, and later
-        batches are tried on their own. `VersionStale` when an expectation does not hold. S9. Dropping what is not
-        there does nothing. Dropping a service drops its segments and attempts; dropping a network drops all that is its.
+        memory); callbacks must be short. S8. `CommitFailed` when it could not be kept: nothing of it is stored, and
+        later batches are tried on their own. `VersionStale` when an expectation does not hold. S9. Dropping what is
+        not there does nothing. Dropping a service drops its segments and attempts; dropping a network drops all that
+        is its.
         """
 
     @abstractmethod

@@ -30,7 +30,7 @@ from dpb_framework.networks.terminalbook import TerminalBook
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Strand
 
-_log = logging.getLogger("dpb.networks")
+_logger = logging.getLogger("dpb.networks")
 
 S = TypeVar("S", bound=DrivenService[Any])
 Drops = Sequence[tuple[type[Record], Key]]
@@ -173,7 +173,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             if then is not None:
                 self.strand.hand_over(partial(then, settled.error), self.runtime)
             elif settled.error is not None:
-                _log.error("%s: what was seen could not be stored: %s", self._name, settled.error)
+                _logger.error("%s: what was seen could not be stored: %s", self._name, settled.error)
             if events:
                 self._publish(events, settled.error)
 
@@ -200,7 +200,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
                 try:
                     watcher(event)
                 except Exception:
-                    _log.exception("%s: a watcher failed on event %d", self._name, event.number)
+                    _logger.exception("%s: a watcher failed on event %d", self._name, event.number)
             if event.number and self.audience.has("tell_event"):
                 self.audience.tell("tell_event", network=self._name, event=event)
 
@@ -265,7 +265,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             except DpbError as error:
                 reply.fail(error)
             except Exception as error:
-                _log.exception("%s: a command failed", self._name)
+                _logger.exception("%s: a command failed", self._name)
                 reply.fail(error)
 
         self.strand.post(run)
@@ -280,8 +280,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
                 self._last_service = record.last_service
                 if record.kind != self.kind:
                     raise Refused(
-                        f"network {self._name!r} is a {record.kind} in the store and a {self.kind} in the configuration;"
-                        f" give the new one another name"
+                        f"network {self._name!r} is of kind {record.kind} in the store, of kind {self.kind} in the"
+                        f" configuration; give the new one another name"
                     )
         self._last_event = contents.last_events.get(self._name, 0)
         self._next_event = self._last_event + 1

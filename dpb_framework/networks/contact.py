@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dpb_framework.contracts import FabricEvent
     from dpb_framework.networks.switch import Switch
 
-_log = logging.getLogger("dpb.switch")
+_logger = logging.getLogger("dpb.switch")
 
 RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further try to reach a device."""
@@ -60,7 +60,7 @@ class Contact:
 
     def _begun(self, begun: Reply[None]) -> None:
         if begun.error is not None:
-            _log.error("%s: the fabric does not start: %s", self._switch.name, begun.error)
+            _logger.error("%s: the fabric does not start: %s", self._switch.name, begun.error)
             self.lost(str(begun.error))
             return
         self.reconcile()
@@ -123,7 +123,7 @@ class Contact:
         switch = self._switch
         was, self.ready, self.state = self.state, False, "lost"
         if was != "lost":
-            _log.warning("%s: contact lost: %s", switch.name, problem)
+            _logger.warning("%s: contact lost: %s", switch.name, problem)
             for service in list(switch._services.values()):
                 service.advance()
         self._cancel()
@@ -161,7 +161,7 @@ class Contact:
             self._compare()
             return
         if self.state == "lost":
-            _log.info("%s: contact is back", self._switch.name)
+            _logger.info("%s: contact is back", self._switch.name)
         self._tries, self.ready, self.state = 0, True, "up"
         there = {bridge.key: bridge for bridge in found}
         for service in list(self._switch._services.values()):

@@ -37,7 +37,7 @@ from dpb_framework.reply import Reply
 if TYPE_CHECKING:
     from dpb_framework.networks.base import BaseNetwork
 
-_log = logging.getLogger("dpb.networks")
+_logger = logging.getLogger("dpb.networks")
 
 N = TypeVar("N", bound="BaseNetwork[Any]")
 Undo = Callable[[], None]
@@ -263,7 +263,7 @@ class DrivenService(Service, Generic[N]):
         except DpbError as error:
             reply.fail(error)
         except Exception as error:
-            _log.exception("%s: a command on service %d failed", self.network.name, self._id)
+            _logger.exception("%s: a command on service %d failed", self.network.name, self._id)
             reply.fail(error)
 
     def define(self, segment: Segment, caller: Caller) -> Reply[None]:

@@ -10,7 +10,9 @@ pytest.register_assert_rewrite(
     "dpb_framework.testing.store",
     "dpb_framework.testing.store_machine",
     "dpb_framework.testing.fabric",
+    "dpb_framework.testing.fabric_fixtures",
     "dpb_framework.testing.algorithm",
+    "dpb_framework.testing.instances",
     "dpb_framework.testing.network",
     "dpb_framework.testing.nbi",
 )
