@@ -450,8 +450,8 @@ def test_the_journal_logs_changes_of_services(caplog: pytest.LogCaptureFixture) 
     error = {"code": "no-capacity", "text": "no"}
     made.tell("tell_event", network="wan", event=Event("wan", 3, EventKind.SERVICE, {**EVENT.data, "error": error}))
     assert [record.getMessage() for record in caplog.records] == [
-        "network=wan service=7 status=ACTIVE desired=ACTIVE error=-",
-        "network=wan service=7 status=ACTIVE desired=ACTIVE error=no-capacity",
+        "network=wan service=7 status=ACTIVE desired=ACTIVE change=none error=-",
+        "network=wan service=7 status=ACTIVE desired=ACTIVE change=none error=no-capacity",
     ]
     assert caplog.records[1].__dict__["error"] == "no-capacity"
 

@@ -86,7 +86,8 @@ class Services:
             show.progress(f"service {service}: defined")
             if activate:
                 self.command(service, "activate")
-            done = self.wait(service, "ACTIVE" if activate else "INACTIVE", seconds)
+            self.wait(service, "ACTIVE" if activate else "INACTIVE", seconds)
+            done = self.get(service)
         except BaseException:
             if made and not keep:
                 self._give_back(service)
