@@ -135,7 +135,7 @@ def _parse(url: object) -> URL | Path | None:
         return Path(url).expanduser()
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The message would show the password.
         raise ConfigInvalid(
             "$.store.url", "no URL that is understood, such as postgresql://user@host/database"

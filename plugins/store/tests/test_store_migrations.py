@@ -1,0 +1,93 @@
+"""The migrations make exactly the tables that the statements are written for."""
+
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from dpb_store import SqlStore
+from dpb_store.tables import metadata
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from dpb_framework.errors import StoreInvalid
+
+DRIVER = "postgresql+psycopg"
+SHAPES = {
+    "sqlite": ["SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name"],
+    "postgresql": [
+        "SELECT table_name, column_name, ordinal_position, data_type, is_nullable, collation_name"
+        " FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 3",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version' ORDER BY 1, 2",
+    ],
+}
+
+
+def _engine(url):
+    return create_engine(url.replace("postgresql", DRIVER), poolclass=NullPool)
+
+
+def _shape(engine):
+    with engine.connect() as connection:
+        return [connection.execute(text(query)).all() for query in SHAPES[engine.dialect.name]]
+
+
+def _made(url):
+    store = SqlStore(url=url)
+    store.open()
+    store.close()
+    return _engine(url)
+
+
+def test_the_migrations_make_what_the_metadata_says(url):
+    with _made(url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_migrations_make_the_same_as_the_metadata_to_the_letter(url, tmp_path, request):
+    migrated = _shape(_made(url))
+    other = (
+        f"sqlite:///{tmp_path / 'other'}" if url.startswith("sqlite") else request.getfixturevalue("postgres_urls")()
+    )
+    created = _engine(other)
+    metadata.create_all(created)
+    assert migrated == _shape(created)
+    assert len(migrated[0]) >= len(metadata.tables)
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(url):
+    engine = _made(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        before = connection.execute(text("SELECT * FROM meta ORDER BY name")).all()
+    with pytest.raises(StoreInvalid, match=r"written by a newer version \(its revision is 9999.*upgrade dpb-store"):
+        SqlStore(url=url).open()
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT * FROM meta ORDER BY name")).all() == before
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    store = SqlStore(url=url)
+    store.open()
+    store.close()
+
+
+def test_somebody_elses_database_is_refused(url):
+    with _engine(url).begin() as connection:
+        connection.execute(text("CREATE TABLE recipe (name TEXT)"))
+    with pytest.raises(StoreInvalid, match=r"tables that are not ours \(recipe\)"):
+        SqlStore(url=url).open()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    """Also the tables that were made before the fault: they are one transaction."""
+    monkeypatch.setattr("dpb_store.backend.Backend._claim", lambda *_: 1 / 0)
+    store = SqlStore(url=str(tmp_path / "x"))
+    with pytest.raises(ZeroDivisionError):
+        store.open()
+    with sqlite3.connect(tmp_path / "x") as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
+    monkeypatch.undo()
+    store.open()
+    store.close()
