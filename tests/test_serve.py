@@ -251,6 +251,25 @@ def test_watching_follows_a_service_to_its_end(tmp_path: Path) -> None:
         assert [json.loads(line)["data"]["status"] for line in told.splitlines()] == ["RELEASING", "RELEASED"]
 
 
+def test_interrupting_a_watch_is_its_ordinary_end(tmp_path: Path) -> None:
+    # Whoever runs the tests in the background has SIGINT ignored, and children inherit that.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from dpb_framework.cli import main; main()"
+    )
+    with serving(tmp_path, MEMORY + NETWORKS) as broker:
+        broker.ok("terminal", "add", "access", "1", "-n", "lon")
+        command = [sys.executable, "-c", program, "service", "watch", "-n", "lon", "--after", "0", "--url", broker.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            readable, _, _ = select.select([watching.stdout], [], [], PATIENCE)
+            assert readable
+            assert watching.stdout.readline().split() == ["1", "terminal", "access", "made", "or", "changed"]
+            watching.send_signal(signal.SIGINT)
+            _, said = watching.communicate(timeout=PATIENCE)
+        assert (watching.returncode, said) == (0, "")
+
+
 # -- the shell of commands ----------------------------------------------------------------------
 
 

@@ -178,12 +178,16 @@ def _ends(fields: Mapping[str, Any]) -> set[tuple[str, ...]]:
 
 
 def _heights(present: Mapping[str, Present]) -> dict[str, int]:
-    heights: dict[str, int] = {}
+    """How many levels of inferior networks each network has below it."""
+    heights = dict.fromkeys(present, 0)
     for _ in present:  # no chain of inferiors is longer
-        heights = {
-            name: 1 + max((heights.get(inferior, -1) for inferior in network.inferiors), default=-1)
+        higher = {
+            name: 1 + max((heights.get(inferior, 0) for inferior in network.inferiors), default=-1)
             for name, network in present.items()
         }
+        if higher == heights:
+            break
+        heights = higher
     return heights
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from dpb_cli.client import BrokerAway, Client
+from dpb_cli.client import BrokerAway, BrokerRefused, Client
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """How long to wait before trying again, in seconds: at first, and at most (it doubles)."""
@@ -35,6 +35,7 @@ def follow(
 
     When the stream ends it is opened again after the last event seen, so none is missed and none comes twice; *lost* is
     told why it ended. `BrokerRefused` when the broker knows no such network; `BrokerAway` if the first attempt fails.
+    *pause* waits for seconds.
     """
     last, wait, reached = after, FIRST_PAUSE, False
     while True:
@@ -51,6 +52,11 @@ def follow(
             if not reached:
                 raise
             lost(error)
+        except BrokerRefused as error:
+            # A broker that is stopping or starting says so; anything else would be said again and again.
+            if not reached or error.status < 500:
+                raise
+            lost(BrokerAway(client.shown, str(error)))
         pause(wait)
         wait = min(wait * 2, LONGEST_PAUSE)
 

@@ -170,7 +170,7 @@ def watch(session: Session, service: int | None, after: int | None) -> None:
 
 
 def _lost(error: BrokerAway) -> None:
-    show.progress(f"dpb: {error.url}: the stream ended; trying again")
+    show.progress(f"dpb: {error}; trying again")
 
 
 def _tell(session: Session, event: Told) -> None:

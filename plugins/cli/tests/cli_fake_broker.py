@@ -35,6 +35,8 @@ class FakeBroker:
         self.requests: list[tuple[str, str, Any]] = []
         self.streams: list[list[bytes]] = []
         self.resumed: list[str | None] = []
+        self.stream_statuses: list[int] = []
+        """Other statuses than 200 with which the next streams are refused."""
         self.stuck = False
         self.foreign: int | None = None
         """A status: answer as some other web server does."""
@@ -211,6 +213,9 @@ class Handler(BaseHTTPRequestHandler):
             kind = "application/json"
         except Problem as problem:
             status, data, kind = problem.status, problem.body, "application/problem+json"
+        self.answer_with(status, data, kind)
+
+    def answer_with(self, status: int, data: Any, kind: str) -> None:
         text = b"" if data is None else json.dumps(data).encode()
         if self.broker.foreign is not None:
             status, kind, text = self.broker.foreign, "text/html", b"<h1>It works!</h1>"
@@ -224,6 +229,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def stream(self) -> None:
         self.broker.resumed.append(self.headers.get("Last-Event-ID"))
+        if self.broker.stream_statuses and (status := self.broker.stream_statuses.pop(0)) != 200:
+            self.answer_with(
+                status, Problem(status, "stopped", "the broker is stopping").body, "application/problem+json"
+            )
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")

@@ -185,6 +185,21 @@ def test_a_stream_goes_on_after_the_last_event_seen(dpb: Any) -> None:
     client.close()
 
 
+def test_a_stream_waits_for_a_broker_that_comes_back(dpb: Any) -> None:
+    dpb.broker.stream_statuses = [200, 503, 503, 200, 404]
+    dpb.broker.streams = [[event(1, "service", id=7)], [event(2, "service", id=7)]]
+    told: list[str] = []
+    pauses: list[float] = []
+    client = Client(dpb.url)
+    events = follow(client, "wan", 0, lambda error: told.append(str(error)), pauses.append)
+    assert [next(events).number for _ in range(2)] == [1, 2]
+    assert told == [f"{dpb.url}: the broker is stopping"] * 2
+    assert pauses == [0.25, 0.5, 1.0]
+    with pytest.raises(BrokerRefused):
+        next(events)
+    client.close()
+
+
 def test_a_stream_of_nobody_is_told_at_once(dpb: Any) -> None:
     with pytest.raises(BrokerAway, match="connection refused"):
         next(follow(Client("http://127.0.0.1:1"), "wan", 0, lambda _: None))
