@@ -157,6 +157,11 @@ class Backend(ABC):
             raise
         self._number += 1
 
+    def rename(self, identity: str, work: Work) -> None:
+        """Do *work* and make this the store of the id *identity*, in one transaction."""
+        self.transact([*work, (self.statements.identify, [(identity,)])])
+        self.uuid = identity
+
     def _see_to_lease(self) -> None:
         """After a failure: raise `Lost` when its cause is that the lease is another's."""
         try:

@@ -187,24 +187,33 @@ class PostgresBackend(Backend):
             return True
         if not driver(self._writer).closed:
             return False
-        self._writer.invalidate()
-        self._writer.close()
-        self._writer = None
+        self._drop()
         return True
+
+    def _drop(self) -> None:
+        if self._writer is not None:
+            self._writer.invalidate()
+            self._writer.close()
+            self._writer = None
+
+    def _give_up(self, why: str) -> Lost:
+        """Let nobody write here any more, and let others have the lease."""
+        self._doom = why
+        self._drop()
+        return Lost(why)
 
     def _restore(self) -> None:
         """Have a connection. `Lost` also when a change turns out to be stored that was reported as failed."""
+        if self._doom:
+            raise Lost(self._doom)
         if self._writer is None and self._reconnect() != self._number:
-            self._doom = (
-                f"{self.name} had kept a change whose outcome could not be known when its connection was lost;"
+            raise self._give_up(
+                f"{self.name} has kept a change whose outcome could not be known when its connection was lost;"
                 f" start the broker again"
             )
-            raise Lost(self._doom)
 
     def _reconnect(self) -> int:
         """Connect, take the lease again and return the number of the last transaction that is stored. `Lost`."""
-        if self._doom:
-            raise Lost(self._doom)
         deadline = time.monotonic() + self._wait
         while True:
             try:
@@ -214,13 +223,12 @@ class PostgresBackend(Backend):
             except StoreLocked as error:
                 raise Lost(str(error)) from error
             except (SQLAlchemyError, psycopg.Error) as error:
-                self._lose()
+                self._drop()
                 if time.monotonic() > deadline:
                     raise Lost(self._unreachable(error)) from error
                 time.sleep(_RETRY)
         if number is None:
-            self._doom = self.gone
-            raise Lost(self._doom)
+            raise self._give_up(self.gone)
         return number
 
     def _unreachable(self, error: BaseException) -> str:

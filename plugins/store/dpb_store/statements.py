@@ -79,6 +79,9 @@ class Statements:
             .values(value=case((meta.c.value == bindparam("old"), bindparam("new")), else_=null())),
             ("old", "new"),
         )
+        self.identify = self._text(
+            update(meta).where(meta.c.name == literal_column("'uuid'")).values(value=bindparam("value")), ("value",)
+        )
         self.lease = self._text(select(meta.c.value).where(meta.c.name == literal_column(f"'{LEASE}'")), ())
         self.all: dict[Table, str] = {
             table: self._text(select(*table.columns).order_by(*table.primary_key), ())

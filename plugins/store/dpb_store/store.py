@@ -72,7 +72,7 @@ class SqlStore(Store):
 
     def load(self) -> Contents:
         """Return all that is stored, from one snapshot. `StoreInvalid`."""
-        backend = self._open_backend()
+        backend = self.backend
         # Hundreds of thousands of records that all stay: looking for garbage among them takes longer than the rest.
         with paused(), backend.read() as query:
             tables = decode.contents(lambda table: _all(backend, query, table))
@@ -87,7 +87,7 @@ class SqlStore(Store):
 
     def events(self, network: str, after: int, limit: int) -> Sequence[Event] | None:
         """Return the events above *after*, at most *limit*; None when the first of them was deleted."""
-        backend = self._open_backend()
+        backend = self.backend
         with backend.read() as query:
             ((first,),) = query(backend.statements.first_event, (network,))
             if first is not None and after + 1 < first and first > 1:
@@ -96,11 +96,13 @@ class SqlStore(Store):
 
     def items(self, namespace: str) -> Mapping[str, Item]:
         """Return the items of a namespace by name."""
-        backend = self._open_backend()
+        backend = self.backend
         with backend.read() as query:
             return {item.name: item for item in map(decode.item, query(backend.statements.items, (namespace,)))}
 
-    def _open_backend(self) -> Backend:
+    @property
+    def backend(self) -> Backend:
+        """The open database, for this package's own tools. `Stopped` when the store is closed."""
         backend = self._backend
         if backend is None:
             raise Stopped("the store")
@@ -129,7 +131,7 @@ def _parse(url: object) -> URL | Path | None:
         return None
     if ":memory:" in url or "mode=memory" in url or url in ("sqlite://", "sqlite:///"):
         raise ConfigInvalid(
-            "$.store.url", 'SQLite in memory would forget everything: say store = "memory" if that is meant'
+            "$.store.url", 'SQLite in memory would forget everything: say kind = "memory" if that is meant'
         )
     if "://" not in url:
         return Path(url).expanduser()
