@@ -7,15 +7,14 @@ import errno
 import logging
 import socket
 import threading
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dpb_framework.contracts import BrokerApi, Nbi
 from dpb_framework.errors import ConfigInvalid
 from dpb_nbi.app import Application, create_app
-from dpb_nbi.problems import CONTENT_TYPE, Problem
+from dpb_nbi.protocol import Protocol
 
 _log = logging.getLogger("dpb_nbi")
 
@@ -23,43 +22,7 @@ GRACE: Final = 4
 """Seconds that answers under way get when the server stops."""
 _JOIN: Final = 9.0
 _KEEP_ALIVE: Final = 75
-_MAX_HEAD: Final = 65_536
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, but that it writes no access log, answers garbage with a problem, and bounds the head of a request."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.access_log = False
-        self._head = 0
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._head = 0
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-
-    def _count(self, size: int) -> None:
-        self._head += size
-        if self._head > _MAX_HEAD:
-            raise ValueError("the head of the request is too long")
-
-    def send_400_response(self, msg: str) -> None:
-        body = Problem(400, "bad-request", "this is no request of HTTP/1.1, or its head is too long").body()
-        head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {CONTENT_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode("ascii") + body)
-        self.transport.close()
 
 
 class _Config(uvicorn.Config):
@@ -122,7 +85,7 @@ class RestNbi(Nbi):
             ready = threading.Event()
             config = _Config(
                 app,
-                http=_Protocol,
+                http=Protocol,
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
