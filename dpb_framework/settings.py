@@ -51,11 +51,13 @@ def check_type(value: object, wanted: Any, path: str) -> None:
     Understood are str, int, float (an integer will do), bool, list, dict, lists and tables of these, `Literal`, and
     unions of all that; of other annotations nothing is demanded.
     """
-    if not _fits(value, wanted):
-        raise ConfigInvalid(path, f"expected {_describe(wanted)}, got {_word(type(value))}")
-    if typing.get_origin(wanted) is typing.Literal and value not in typing.get_args(wanted):
-        known = [str(choice) for choice in typing.get_args(wanted)]
+    if _fits(value, wanted):
+        return
+    choices = _choices(wanted)
+    if any(type(value) is type(choice) for choice in choices):
+        known = [str(choice) for choice in choices]
         raise ConfigInvalid(path, f"{str(value)[:60]!r} is not one of the choices{nearest(str(value), known)}")
+    raise ConfigInvalid(path, f"expected {_describe(wanted)}, got {_word(type(value))}")
 
 
 def check_call(call: Callable[..., Any], settings: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def _fits(value: object, wanted: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, choice) for choice in arguments)
     if origin is typing.Literal:
-        return any(type(value) is type(choice) for choice in arguments)
+        return any(type(value) is type(choice) and value == choice for choice in arguments)
     if wanted is float:
         return type(value) in (int, float)
     if wanted in (str, int, bool, type(None)):
@@ -149,6 +151,14 @@ def _fits(value: object, wanted: Any) -> bool:
     if kind in (dict, Mapping):
         return isinstance(value, dict) and all(_fits(item, arguments[-1]) for item in value.values() if arguments)
     return True
+
+
+def _choices(wanted: Any) -> tuple[Any, ...]:
+    if typing.get_origin(wanted) is typing.Literal:
+        return typing.get_args(wanted)
+    if typing.get_origin(wanted) in (typing.Union, types.UnionType):
+        return tuple(choice for part in typing.get_args(wanted) for choice in _choices(part))
+    return ()
 
 
 def _describe(wanted: Any) -> str:

@@ -169,7 +169,7 @@ def test_a_wrong_setting_is_told_with_its_path(
 class Choosy(Contract):
     address = "x"
 
-    def __init__(self, fault: str = "", mode: Literal["soft", "hard"] = "soft") -> None:
+    def __init__(self, fault: str = "", mode: Literal["soft", "hard"] | None = "soft") -> None:
         if fault == "setting":
             raise ConfigInvalid("fault", "not so")
         if fault == "argument":
@@ -197,6 +197,9 @@ def test_a_constructor_that_fails_breaks_only_the_plugin(install: Install) -> No
 def test_choices_and_constructors_that_take_anything() -> None:
     with pytest.raises(ConfigInvalid, match=r"did you mean 'hard'\?"):
         check_call(Choosy, {"mode": "hart"}, "$.x")
+    with pytest.raises(ConfigInvalid, match="expected one of 'soft', 'hard', got an integer"):
+        check_call(Choosy, {"mode": 3}, "$.x")
+    assert check_call(Choosy, {"mode": "hard"}, "$.x") == {"mode": "hard"}
     assert check_call(lambda **anything: None, {"a-b": 1}, "$.x") == {"a_b": 1}
     with pytest.raises(ConfigInvalid, match="it takes none"):
         check_call(lambda: None, {"a": 1}, "$.x")
