@@ -63,7 +63,7 @@ class Cabinet(Fabric):
             if int(channel.interface.removeprefix("port")) > self._ports:
                 raise FabricRefused(str(self._file), f"there is no {channel.interface}, only {self._ports} ports")
         wires = [[c.interface, c.label, flow.ingress, flow.egress] for c, flow in bridge.channels.items()]
-        self._change(lambda held: {**held, bridge.key: wires})
+        self._change(lambda held: {**self._apart(held, bridge), bridge.key: wires})
 
     def remove(self, key: str) -> None:
         """Strike the bridge out."""
@@ -91,6 +91,14 @@ class Cabinet(Fabric):
         """Tell that the device is there; a file tells no more."""
         listener(FabricEvent.UP, "")
         return lambda: None
+
+    def _apart(self, held: dict[str, Any], bridge: Bridge) -> dict[str, Any]:
+        """Return *held* unless another bridge has one of the channels: no wire is taken from it."""
+        for key, wires in held.items():
+            for interface, label, *_ in wires if key != bridge.key else ():
+                if Channel(interface, label) in bridge.channels:
+                    raise FabricRefused(str(self._file), f"{interface}:{label} is wired to {key} already")
+        return held
 
     def _change(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         with self._lock:
