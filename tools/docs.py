@@ -85,7 +85,7 @@ def _members(found: ast.ClassDef) -> Iterator[str]:
         if isinstance(item, ast.AnnAssign):
             fields.append(f"{ast.unparse(item.target)}: {ast.unparse(item.annotation)}")
         elif isinstance(item, ast.Assign):
-            fields.append(ast.unparse(item))
+            fields.append(ast.unparse(item).replace("'", '"'))
         elif (
             fields and isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and item is not found.body[0]
         ):
