@@ -97,7 +97,7 @@ class Backend(ABC):
             self._writer = self.connect(first=True)
             self._reader = self.engine.connect()
             self.adopt(self._reader)
-        except (SQLAlchemyError, VersionUnknown, CommandError) as error:
+        except (SQLAlchemyError, self.driver_error, VersionUnknown, CommandError) as error:
             self.close()
             raise StoreInvalid(self.name, self.problem(error)) from error
         except BaseException:

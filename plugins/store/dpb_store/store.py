@@ -30,7 +30,7 @@ class SqlStore(Store):
 
     def __init__(self, url: str = "", busy_timeout: float = 5.0) -> None:
         if isinstance(busy_timeout, bool) or not isinstance(busy_timeout, int | float) or not 0 < busy_timeout <= 3600:
-            raise ConfigInvalid("$.store.busy_timeout", f"expected seconds between 0 and 3600, got {busy_timeout!r}")
+            raise ConfigInvalid("$.store.busy-timeout", f"expected seconds between 0 and 3600, got {busy_timeout!r}")
         self._url = _parse(url)
         self._busy_timeout = float(busy_timeout)
         self._opening = threading.Lock()

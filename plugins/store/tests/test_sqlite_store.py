@@ -78,7 +78,7 @@ def test_a_url_that_is_not_understood_is_refused(url):
 
 @pytest.mark.parametrize("busy_timeout", [0, -1, "5", True, 10**6])
 def test_a_busy_timeout_out_of_range_is_refused(busy_timeout):
-    with pytest.raises(ConfigInvalid, match="busy_timeout"):
+    with pytest.raises(ConfigInvalid, match="busy-timeout"):
         SqlStore(busy_timeout=busy_timeout)
 
 
