@@ -12,6 +12,7 @@ import difflib
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -89,7 +90,9 @@ def _members(found: ast.ClassDef) -> Iterator[str]:
         elif (
             fields and isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and item is not found.body[0]
         ):
-            fields[-1] += "  # " + " ".join(str(item.value.value).split())
+            # Above and not behind, so that no line is too long for the formatter.
+            text = textwrap.wrap(" ".join(str(item.value.value).split()), 110)
+            fields[-1:] = [*(f"# {line}" for line in text), fields[-1]]
     if fields:
         yield "```python\n" + "\n".join(fields) + "\n```"
     for item in found.body:
