@@ -22,11 +22,19 @@ T = TypeVar("T")
 class Broker(BrokerApi):
     """Everything that a configuration names, built but not started: nothing outside is touched before `start`."""
 
-    def __init__(self, config: Config, store: Store | None = None, runtime: Runtime | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store | None = None,
+        runtime: Runtime | None = None,
+        make: Callable[..., Any] = make,
+    ) -> None:
         """Build. `PluginMissing`, `PluginBroken`, `ConfigInvalid`.
 
-        *store* and *runtime* stand in for those of the configuration, for tests and for brokers within a program.
+        *store* and *runtime* stand in for those of the configuration, *make* for `dpb_framework.plugins.make`: for
+        tests, and for programs that have a broker within, such as a benchmark that times what a plugin does.
         """
+        self.make = make
         self.config = config
         numbers = config.broker
         self.runtime = runtime or Runtime(numbers.workers, numbers.leaf_threads)
@@ -142,7 +150,8 @@ class _Workshop(Workshop):
 
     def make(self, group: str, name: str, contract: type[T], settings: Mapping[str, Any], key: str) -> T:
         """Make another plugin."""
-        return make(group, name, contract, settings, f"{self.path}.{key}")
+        made: T = self._broker.make(group, name, contract, settings, f"{self.path}.{key}")
+        return made
 
     def inferior(self, name: str) -> Network:
         """The network of that name."""

@@ -20,8 +20,9 @@ class DpbError(Exception):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the error knows, as plain data."""
-        return asdict(self)  # type: ignore[arg-type]  # every subclass is an attrs class
+        """What the error knows, as plain JSON data."""
+        known = asdict(self)  # type: ignore[arg-type]  # every subclass is an attrs class
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
 def _plain(value: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ because a define makes several for each inferior network. `to_asyncio` is the ad
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from dpb_framework.errors import TimedOut
 
 T = TypeVar("T")
 
+_logger = logging.getLogger("dpb.runtime")
 _lock = threading.Lock()
 _thread = threading.local()
 
@@ -89,7 +91,10 @@ class Reply(Generic[T]):
             self._settled = True
             callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks or ():
-            callback(self)
+            try:
+                callback(self)
+            except Exception:  # whoever waits beside must not be forgotten for it
+                _logger.exception("a callback of a reply failed")
         return True
 
     def then(self, callback: Callable[[Reply[T]], None]) -> None:

@@ -1,7 +1,8 @@
 """The contract Store: what the broker remembers.
 
 Clauses S1 to S12; `dpb_framework.testing.store` tests them. A store is tables of records with keys; a batch
-puts and drops some of them, all or nothing. Residuals are never stored: they follow from the tunnels.
+puts and drops some of them, all or nothing. Data of events, faults and items is plain JSON (lists, no tuples).
+Residuals are never stored: they follow from the tunnels.
 """
 
 from __future__ import annotations
@@ -94,7 +95,10 @@ class Role(str, Enum):
 
 @frozen
 class SegmentRecord:
-    """The circuits of a service, as asked for and with the chosen labels filled in. `role` is CURRENT or NEXT."""
+    """The circuits of a service; `role` is CURRENT or NEXT.
+
+    `asked` is as its user gave it, `chosen` the same with the labels filled in that were left open.
+    """
 
     network: str
     service: int
@@ -228,7 +232,7 @@ class Batch:
 class Contents:
     """All that is stored, but for the events: for each table its records in the order of their keys.
 
-    `last_events` has for each network the number of its last event.
+    `last_events` has for each network the number of its last event, 0 where there was none.
     """
 
     tables: Mapping[type[Record], Sequence[Record]]
@@ -273,9 +277,9 @@ class Store(ABC):
 
         S7. The reply settles after the batch is durable, in some thread of the store's (or at once, for a store in
         memory); callbacks must be short. S8. `CommitFailed` when it could not be kept: nothing of it is stored, and
-        later batches are tried on their own. `VersionStale` when an expectation does not hold. S9. Dropping what is
-        not there does nothing. Dropping a service drops its segments and attempts; dropping a network drops all that
-        is its.
+        later batches are tried on their own; so fails a record whose network or service is not there.
+        `VersionStale` when an expectation does not hold. S9. Dropping what is not there does nothing. Dropping a
+        service drops its segments and attempts; dropping a network drops all that is its.
         """
 
     @abstractmethod

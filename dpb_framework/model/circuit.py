@@ -29,7 +29,7 @@ def check_name(name: object, path: str) -> str:
     return name
 
 
-@frozen(order=True)
+@frozen(order=True, cache_hash=True)
 class Circuit:
     """A terminal of a network and a label on it. Label None in a request: the network chooses a free one."""
 

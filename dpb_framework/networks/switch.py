@@ -61,6 +61,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         self.contact = Contact(self, audit_interval)
         self._channels: dict[str, dict[str, dict[int, int]]] = {}
         self._domains: dict[str, str] = {}
+        self._crowded = False
         self._capabilities: frozenset[Capability] | None = None
         self._unenforced: tuple[str, ...] = ()
 
@@ -128,7 +129,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
 
     def resolve(self, service: int, segment: Segment) -> Segment:
         """Check a segment for a service and choose its open labels."""
-        return self.book.resolve(service, segment, also=partial(self._overlapped, service))
+        return self.book.resolve(service, segment, also=partial(self._overlapped, service) if self._crowded else None)
 
     def _overlapped(self, service: int, circuit: Circuit) -> int | None:
         """Another service that holds a channel which overlaps the circuit's, on another interface."""
@@ -225,7 +226,9 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
     def _put(self, terminal: Terminal) -> None:
         place = terminal.place
         domain = self._domains[place] = self.fabric.domain(place)
-        self._channels.setdefault(domain, {}).setdefault(place, {})
+        around = self._channels.setdefault(domain, {})
+        around.setdefault(place, {})
+        self._crowded = self._crowded or len(around) > 1
         self.book.put(terminal)
 
     def remove_terminal(self, name: str, caller: Caller) -> Reply[None]:

@@ -193,7 +193,9 @@ class TerminalBook:
                 if self.holders.pop(circuit, None) is not None and circuit.label is not None:
                     self._labels[circuit.terminal].pop(circuit.label, None)
         shares = _shares(segments)
-        self._count(self._owners.pop(service, owner), self._shares.pop(service, {}), -1)
+        before = self._shares.pop(service, None)
+        if before:
+            self._count(self._owners.pop(service, owner), before, -1)
         if not segments:
             return
         self._segments[service] = segments
@@ -208,8 +210,6 @@ class TerminalBook:
                     self._labels[circuit.terminal][circuit.label] = service
 
     def _count(self, owner: str, shares: Mapping[str, tuple[int, int]], sign: int) -> None:
-        if not shares:
-            return
         totals = self._totals.setdefault(owner, [0, 0, 0, 0])
         totals[0] += sign
         for name, (ingress, egress) in shares.items():

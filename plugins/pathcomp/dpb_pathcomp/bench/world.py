@@ -1,7 +1,4 @@
-"""The network of a workload in this process: an aggregator of emulated switches.
-
-Built from the contracts of stores and of kinds of network alone, without a broker around: nothing else runs.
-"""
+"""The network of a workload in this process: a broker with an aggregator of emulated switches, and no interfaces."""
 
 from __future__ import annotations
 
@@ -13,20 +10,12 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from dpb_framework import plugins
-from dpb_framework.contracts import (
-    AggregatorManagement,
-    Algorithm,
-    Network,
-    NetworkKind,
-    Service,
-    Store,
-    SwitchManagement,
-    Workshop,
-)
+from dpb_framework.broker import Broker
+from dpb_framework.config import Config, NetworkConfig, StoreConfig
+from dpb_framework.contracts import AggregatorManagement, Algorithm, Network, Service, SwitchManagement
 from dpb_framework.errors import ConfigInvalid, NoCapacity, Remembered
 from dpb_framework.model import Caller, LabelRange, Segment, Status, Terminal, Trunk
 from dpb_framework.reply import Reply
-from dpb_framework.runtime import Runtime
 from dpb_pathcomp.bench.stopwatch import Stopwatch, Timed
 from dpb_pathcomp.bench.workload import Request, Workload, terminal_name
 
@@ -103,42 +92,36 @@ class World:
     # -- building
 
     def _build(self, algorithm: str, settings: Mapping[str, Any], store: str) -> None:
-        workload = self._workload
-        if NAME in workload.nodes:
+        nodes = self._workload.nodes
+        if NAME in nodes:
             raise ConfigInvalid("$.topology.nodes", f"no node may be called {NAME!r}: the network itself is")
-        opened = self._store(store)
-        runtime = Runtime()
-        self._ending.callback(runtime.stop)
-        built: dict[str, NetworkKind] = {}
-        contents = opened.load()
-        for name in [*workload.nodes, NAME]:
-            kind, own = "switch", dict[str, Any](fabric="emulated")
-            if name == NAME:
-                kind = "aggregator"
-                own = {"algorithm": algorithm, "algorithm-settings": settings, "inferiors": list(workload.nodes)}
-            workshop = _Bench(name, own, opened, runtime, built, self.planning)
-            network = plugins.load(plugins.NETWORKS, kind, NetworkKind).build(workshop)  # type: ignore[attr-defined]
-            built[name] = network
-            network.restore(contents)
-            network.start()
-            self._ending.callback(network.stop)
-        self._network = built[NAME]
+        own = {"algorithm": algorithm, "algorithm-settings": settings, "inferiors": list(nodes)}
+        networks = [NetworkConfig(node, "switch", path=f"$.{node}") for node in nodes]
+        networks.append(NetworkConfig(NAME, "aggregator", own, f"$.{NAME}"))
+        config = Config(store=self._store(store), networks=tuple(networks), nbis=())
+        broker = Broker(config, make=self._make)
+        broker.start()
+        self._ending.callback(broker.stop)
+        self._network = broker.network(NAME)
         assert isinstance(self._network, AggregatorManagement)
         self._management: AggregatorManagement = self._network
-        self._wire(built)
+        self._wire({network.name: network for network in broker.networks()})
 
-    def _store(self, store: str) -> Store:
+    def _store(self, store: str) -> StoreConfig:
         if store == "memory":
-            kind, settings = "memory", {}
-        else:
-            folder = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="dpb-bench-"))
-            kind, settings = "sql", {"url": f"sqlite:///{Path(folder, 'bench.sqlite')}"}
-        opened: Store = plugins.make(plugins.STORES, kind, Store, settings, "$.store")
-        opened.open()
-        self._ending.callback(opened.close)
-        return opened
+            return StoreConfig("memory")
+        folder = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="dpb-bench-"))
+        return StoreConfig("sql", {"url": f"sqlite:///{Path(folder, 'bench.sqlite')}"})
 
-    def _wire(self, built: Mapping[str, NetworkKind]) -> None:
+    def _make(self, group: str, name: str, contract: type[T], settings: Mapping[str, Any], path: str) -> T:
+        """Make a plugin; a planner is wrapped, so that its time is known."""
+        made = plugins.make(group, name, contract, settings, path)
+        if isinstance(made, Algorithm):
+            timed: Any = Timed(made, self.planning)
+            return timed  # type: ignore[no-any-return]
+        return made
+
+    def _wire(self, built: Mapping[str, Network]) -> None:
         """Make terminals and trunks, all queued before any is waited for."""
         nodes = self._workload.nodes
         switches: list[SwitchManagement] = []
@@ -176,42 +159,6 @@ class World:
             )
             made.append(self._management.put_trunk(trunk, CALLER, new=True))
         _all(made)
-
-
-class _Bench(Workshop):
-    """What one of the networks is built from."""
-
-    def __init__(
-        self,
-        name: str,
-        settings: Mapping[str, Any],
-        store: Store,
-        runtime: Runtime,
-        built: Mapping[str, Network],
-        planning: Stopwatch,
-    ) -> None:
-        self.name = name
-        self.settings = settings
-        self.path = f"$.{name}"
-        self.store = store
-        self.uuid = store.uuid
-        self.runtime = runtime
-        self.audience = plugins.Listeners()
-        self.tuning = {"inferior-timeout": 10.0, "replans": 8}
-        self._built = built
-        self._planning = planning
-
-    def make(self, group: str, name: str, contract: type[T], settings: Mapping[str, Any], key: str) -> T:
-        """Make a plugin; a planner is wrapped, so that its time is known."""
-        made = plugins.make(group, name, contract, settings, f"{self.path}.{key}")
-        if isinstance(made, Algorithm):
-            timed: Any = Timed(made, self._planning)
-            return timed  # type: ignore[no-any-return]
-        return made
-
-    def inferior(self, name: str) -> Network:
-        """Return a network that was built before."""
-        return self._built[name]
 
 
 def _now(reply: Reply[T]) -> T:
