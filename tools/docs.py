@@ -91,8 +91,8 @@ def _members(found: ast.ClassDef) -> Iterator[str]:
             fields and isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and item is not found.body[0]
         ):
             # Above and not behind, so that no line is too long for the formatter.
-            text = textwrap.wrap(" ".join(str(item.value.value).split()), 110)
-            fields[-1:] = [*(f"# {line}" for line in text), fields[-1]]
+            above = textwrap.wrap(" ".join(str(item.value.value).split()), 110)
+            fields[-1:] = [*(f"# {line}" for line in above), fields[-1]]
     if fields:
         yield "```python\n" + "\n".join(fields) + "\n```"
     for item in found.body:
