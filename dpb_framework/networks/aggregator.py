@@ -14,6 +14,7 @@ from dpb_framework.contracts import (
     ModelRecord,
     Network,
     Planner,
+    Record,
     TerminalRecord,
     TrunkRecord,
     Workshop,
@@ -130,7 +131,7 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
                 self._use_trunk(stored.trunk)
                 self.trunkbook.put(stored.trunk)
         for known in contents.tables.get(ModelRecord, ()):
-            if isinstance(known, ModelRecord) and known.network == self.name:
+            if isinstance(known, ModelRecord) and known.network == self.name and known.inferior in self._inferiors:
                 self._models[known.inferior] = known.model
         self.restore_base(contents)
         for attempt in contents.tables.get(AttemptRecord, ()):
@@ -190,7 +191,7 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
         """Look at an inferior's model again."""
         model = self._inferiors[name].model()
         before = self._models.get(name)
-        if model is before:
+        if model is before or (before is not None and not model.fragments):
             return
         self._models[name] = model
         shape = self._shape
@@ -211,9 +212,7 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
             self._refresh(name)
         planning = self._planning
         if planning is None:
-            for name in self._inferiors:
-                model = self._inferiors[name].model()
-                self._models[name] = model
+            self._look_at_all()
             self._chorded = [n for n, m in self._models.items() if any(f.chords is not None for f in m.fragments)]
             shape = self._shape = build_shape(self._models, (a.trunk for a in self.trunkbook.accounts.values()))
             self.trunkbook.attach(shape.residual, dict(shape.trunk_edges))
@@ -222,6 +221,20 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
                 self.name, self._algorithm_name, shape, planner, self.book.terminals, self.trunkbook
             )
         return planning
+
+    def _look_at_all(self) -> None:
+        """Take up the inferiors' models, and keep for a restart what is new of their shapes."""
+        puts: list[Record] = []
+        for name, inferior in self._inferiors.items():
+            model = inferior.model()
+            before = self._models.get(name)
+            if before is not None and not model.fragments:
+                continue  # it is not reached yet: what was last known of it holds
+            if before is None or not same_shape(before, model):
+                puts.append(ModelRecord(self.name, name, model))
+            self._models[name] = model
+        if puts:
+            self.commit([self.record(), *puts])
 
     def model(self) -> NetworkModel:
         """Chords between the terminals, with what is available on them; computed again when something changed."""
