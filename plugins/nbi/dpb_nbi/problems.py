@@ -108,6 +108,8 @@ def in_segment(error: DpbError, segment: Segment, names: Names) -> Problem:
         at = _end(segment, lambda c: c.terminal == error.terminal and c.label == error.label)
         return Problem.of(error, field=at and f"{at}.{names.label}")
     if isinstance(error, errors.LabelsUnavailable):
+        if error.place.startswith("segment["):
+            return Problem.of(evolve(error, place=translate(error.place, names)), field=translate(error.place, names))
         at = _end(segment, lambda c: c.terminal == error.place or str(c) == error.place)
         return Problem.of(error, field=at and f"{at}.{names.label}")
     if isinstance(error, errors.QuotaExceeded):
