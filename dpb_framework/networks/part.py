@@ -32,6 +32,7 @@ class Part:
     """One subservice. Its methods run on the strand of the aggregator."""
 
     __slots__ = (
+        "_absent",
         "_again",
         "_cancel",
         "_tries",
@@ -72,6 +73,7 @@ class Part:
         self.lost: Fault | None = None
         self._tries = 0
         self._again = True
+        self._absent = not touched
         self._cancel: Callable[[], None] = nothing
         self._unwatch: Callable[[], None] = nothing
 
@@ -147,7 +149,7 @@ class Part:
 
     def _forgotten(self) -> None:
         self._unwatch()
-        self._unwatch, self.service, self.prepared = nothing, None, False
+        self._unwatch, self.service, self.prepared, self._absent = nothing, None, False, False
 
     # -- bringing it where it is wanted
 
@@ -160,8 +162,7 @@ class Part:
             return
         service = self.service
         if service is None:
-            self.touched = True
-            self._ask(self.inferior.create(SYSTEM, self.record.handle, self.record.segment), self._take)  # type: ignore[arg-type]
+            self._find_or_create()
             return
         status = service.status
         if status is Status.RELEASED:
@@ -180,6 +181,20 @@ class Part:
             self._ask(service.activate(SYSTEM), _nothing)  # type: ignore[arg-type]
         elif not active and service.desired is Desired.ACTIVE:
             self._ask(service.deactivate(SYSTEM), _nothing)  # type: ignore[arg-type]
+
+    def _find_or_create(self) -> None:
+        """Look first if the inferior may have it: there it may still have the segment from before a change."""
+        if self._absent:
+            self.touched, self._absent = True, False
+            self._ask(self.inferior.create(SYSTEM, self.record.handle, self.record.segment), self._take)  # type: ignore[arg-type]
+        else:
+            self._ask(self.inferior.find(self.record.handle), self._found_to_bring)  # type: ignore[arg-type]
+
+    def _found_to_bring(self, service: object) -> None:
+        if service is None:
+            self._absent = True
+        else:
+            self._take(service)
 
     def _define_again(self, service: Service, status: Status) -> None:
         if status is not Status.DORMANT:

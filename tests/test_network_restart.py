@@ -1,0 +1,162 @@
+"""A broker that dies between any two of its steps: nothing that was promised is lost, nothing is leaked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dpb_framework.contracts import Service
+from dpb_framework.model import Change, Desired, Segment, Status
+from dpb_framework.reply import Reply
+from dpb_framework.testing.manual import ManualRuntime
+from dpb_framework.testing.world import CALLER, Layout, World, two_levels
+
+A, B, C, D = "a", "b", "c", "d"
+ENDS = ((A, 100, 300_000, 400_000), (C, 100, 400_000, 300_000))
+MORE = ((A, 100, 500_000, 400_000), (C, 100, 400_000, 500_000), (B, 7, 100_000, 100_000), (D, 9, 100_000, 100_000))
+MOVED = ((B, 7, 300_000, 300_000), (D, 9, 300_000, 300_000))
+
+
+class Case:
+    """A command to be interrupted: what comes before it, and the command itself."""
+
+    def __init__(self, before: Callable[[World], Service], command: Callable[[World, Service], Reply[object]]) -> None:
+        self.before = before
+        self.command = command
+
+
+def dormant(world: World) -> Service:
+    return world.create("top", "mine")
+
+
+def inactive(world: World) -> Service:
+    return world.establish("top", *ENDS, handle="mine")
+
+
+def active(world: World) -> Service:
+    return world.establish("top", *ENDS, handle="mine", active=True)
+
+
+def prepared(*ends: tuple[str, int, int, int]) -> Callable[[World], Service]:
+    def make(world: World) -> Service:
+        service = active(world)
+        world.ask(service.prepare(Segment.of(*ends), CALLER))
+        world.rest()
+        return service
+
+    return make
+
+
+def define(world: World, service: Service) -> Reply[None]:
+    service.activate(CALLER)
+    return service.define(Segment.of(*ENDS), CALLER)
+
+
+CASES = {
+    "create": Case(dormant, lambda world, _: world.network("top").create(CALLER, "other", Segment.of(*MOVED))),
+    "define": Case(dormant, define),
+    "activate": Case(inactive, lambda _, service: service.activate(CALLER)),
+    "deactivate": Case(active, lambda _, service: service.deactivate(CALLER)),
+    "reset": Case(active, lambda _, service: service.reset(CALLER)),
+    "release": Case(active, lambda _, service: service.release(CALLER)),
+    "prepare": Case(active, lambda _, service: service.prepare(Segment.of(*MORE), CALLER)),
+    "prepare-moved": Case(active, lambda _, service: service.prepare(Segment.of(*MOVED), CALLER)),
+    "commit": Case(prepared(*MORE), lambda _, service: service.commit(CALLER)),
+    "commit-moved": Case(prepared(*MOVED), lambda _, service: service.commit(CALLER)),
+    "abort": Case(prepared(*MORE), lambda _, service: service.abort(CALLER)),
+    "release-prepared": Case(prepared(*MORE), lambda _, service: service.release(CALLER)),
+    "reset-prepared": Case(prepared(*MOVED), lambda _, service: service.reset(CALLER)),
+}
+
+REST = {Desired.DORMANT: Status.DORMANT, Desired.INACTIVE: Status.INACTIVE, Desired.ACTIVE: Status.ACTIVE}
+
+
+def layout() -> Layout:
+    return two_levels()
+
+
+def steps_of(case: Case) -> int:
+    """How many steps the command takes until nothing is left to do."""
+    with World(layout(), steps=True) as world:
+        service = case.before(world)
+        world.rest()
+        case.command(world, service)
+        assert isinstance(world.runtime, ManualRuntime)
+        count = 0
+        while world.runtime.step():
+            count += 1
+        return count
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_death_after_any_step(name: str) -> None:
+    """Stop after n steps for every n, start again, run to rest: the service is where it is wanted, then nothing is."""
+    case = CASES[name]
+    total = steps_of(case)
+    assert total > 3
+    for steps in range(total + 1):
+        with World(layout(), steps=True) as world:
+            service = case.before(world)
+            world.rest()
+            reply = case.command(world, service)
+            assert isinstance(world.runtime, ManualRuntime)
+            for _ in range(steps):
+                world.runtime.step()
+            promised = reply.settled
+            world.restart(die=True)
+            world.pass_time(1.0)
+            check(name, world, steps, promised)
+
+
+def check(name: str, world: World, steps: int, promised: bool) -> None:
+    where = f"{name} after {steps} steps"
+    services = world.network("top").services()
+    if promised and name == "create":
+        assert [s.handle for s in services] == ["mine", "other"], where
+    if promised and name.startswith("release"):
+        assert services == [], where
+    for service in services:
+        view = service.view()
+        assert view.error is None, f"{where}: {view.error}"
+        assert view.status is REST[view.desired], f"{where}: {view.status} but {view.desired}"
+        assert view.change in (Change.NONE, Change.PREPARED), f"{where}: {view.change}"
+        if promised and name == "prepare":
+            assert view.change is Change.PREPARED, where
+        if promised and name.startswith("commit"):
+            assert view.change is Change.NONE, where
+            wanted = MORE if name == "commit" else MOVED
+            assert Segment.of(*wanted).same_as(view.segment), where
+        if promised and name == "define":
+            assert view.status is Status.ACTIVE, where
+        check_traffic(where, world, service)
+    usable(where, world)
+    for service in world.network("top").services():
+        world.release(service)
+    assert world.leftovers() == [], where
+
+
+def check_traffic(where: str, world: World, service: Service) -> None:
+    """Frames pass between all ends while the service is ACTIVE, and not at all when it is not."""
+    segment = service.segment
+    circuits = {(e.circuit.terminal, e.circuit.label) for e in segment.ends} if segment is not None else set()
+    every = {(terminal, label) for terminal, label, *_ in (*ENDS, *MORE, *MOVED)}
+    for terminal, label in every:
+        wanted = set()
+        if (terminal, label) in circuits and service.status is Status.ACTIVE:
+            wanted = circuits - {(terminal, label)}
+        assert world.carries("top", terminal, label) == wanted, f"{where}: {terminal}:{label}"
+
+
+def usable(where: str, world: World) -> None:
+    """What is prepared can be committed or aborted; what is there can be activated."""
+    for service in world.network("top").services():
+        if service.change is Change.PREPARED:
+            wanted = service.segment
+            world.ask(service.abort(CALLER))
+            world.until(lambda s=service: s.change is Change.NONE)
+            assert service.segment == wanted, where
+        if service.status is Status.INACTIVE:
+            world.activate(service)
+        if service.status is Status.ACTIVE:
+            check_traffic(where, world, service)
