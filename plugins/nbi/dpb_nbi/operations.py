@@ -11,8 +11,9 @@ from dpb_framework.errors import DpbError, Stopped
 from dpb_framework.model import Caller, Segment, ServiceView, Status
 from dpb_framework.reply import Reply
 from dpb_nbi.calls import Calls
-from dpb_nbi.codec import Names, digits
+from dpb_nbi.codec import Names
 from dpb_nbi.problems import Problem, in_segment
+from dpb_nbi.values import digits
 from dpb_nbi.wire import Request
 
 DEFINE_SECONDS: Final = 30.0

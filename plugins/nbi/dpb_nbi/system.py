@@ -6,6 +6,7 @@ from dpb_framework.errors import BadArgument
 from dpb_nbi import codec, jsontext
 from dpb_nbi.openapi import document
 from dpb_nbi.resource import Context, Resource
+from dpb_nbi.values import digits
 from dpb_nbi.wire import Request, Response, answer, answer_text
 
 
@@ -57,7 +58,7 @@ def _after(request: Request) -> int | None:
         ("after", codec.single(request.params, "after")),
     ):
         if text:
-            number = codec.digits(text)
+            number = digits(text)
             if number is None:
                 raise BadArgument(name, "expected the number of an event")
             return number

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from dpb_framework.contracts import AggregatorManagement, Network, SwitchManagement
 from dpb_framework.errors import DpbError, TerminalUnknown
 from dpb_framework.model import Terminal, Trunk
-from dpb_nbi import codec, render
+from dpb_nbi import render, topology_codec
 from dpb_nbi.caller import identify
 from dpb_nbi.problems import Problem, in_terminal, in_trunk
 from dpb_nbi.resource import Resource
@@ -65,7 +65,7 @@ class Terminals(Resource):
     async def on_post(self, request: Request, response: Response, network: str) -> None:
         """Make a terminal."""
         managed = _terminals(self.broker.network(network))
-        terminal = codec.terminal(await request.json())
+        terminal = topology_codec.terminal(await request.json())
         made = await _put_terminal(self, request, managed, terminal, new=True)
         response.set_header("Location", f"{quote(request.path)}/{quote(made.name)}")
         answer(response, render.terminal(made), 201)
@@ -86,7 +86,7 @@ class OneTerminal(Resource):
     async def on_put(self, request: Request, response: Response, network: str, terminal: str) -> None:
         """Make or change it."""
         managed = _terminals(self.broker.network(network))
-        wanted = codec.terminal(await request.json(), terminal)
+        wanted = topology_codec.terminal(await request.json(), terminal)
         answer(response, render.terminal(await _put_terminal(self, request, managed, wanted, new=False)))
 
     async def on_delete(self, request: Request, response: Response, network: str, terminal: str) -> None:
@@ -117,7 +117,7 @@ class Trunks(Resource):
     async def on_post(self, request: Request, response: Response, network: str) -> None:
         """Make a trunk."""
         managed = _trunks(self.broker.network(network))
-        trunk = codec.trunk(await request.json())
+        trunk = topology_codec.trunk(await request.json())
         await _put_trunk(self, request, managed, trunk, new=True)
         response.set_header("Location", f"{quote(request.path)}/{quote(trunk.name)}")
         answer(response, render.trunk(managed.trunk(trunk.name)), 201)
@@ -133,13 +133,13 @@ class OneTrunk(Resource):
     async def on_put(self, request: Request, response: Response, network: str, trunk: str) -> None:
         """Make or change it."""
         managed = _trunks(self.broker.network(network))
-        await self._put(request, response, managed, codec.trunk(await request.json(), trunk))
+        await self._put(request, response, managed, topology_codec.trunk(await request.json(), trunk))
 
     async def on_patch(self, request: Request, response: Response, network: str, trunk: str) -> None:
         """Change some of it."""
         managed = _trunks(self.broker.network(network))
         body = await request.json()
-        await self._put(request, response, managed, codec.trunk(body, trunk, managed.trunk(trunk).trunk))
+        await self._put(request, response, managed, topology_codec.trunk(body, trunk, managed.trunk(trunk).trunk))
 
     async def _put(self, request: Request, response: Response, managed: AggregatorManagement, trunk: Trunk) -> None:
         await _put_trunk(self, request, managed, trunk, new=False)

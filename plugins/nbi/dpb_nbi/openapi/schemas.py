@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
-from dpb_nbi.codec import MAX_DELAY, MAX_HANDLE, MAX_RANGES, MAX_WAIT
+from dpb_nbi.codec import MAX_HANDLE, MAX_WAIT
+from dpb_nbi.topology_codec import MAX_RANGES
+from dpb_nbi.values import MAX_DELAY
 
 Schema = dict[str, Any]
 
