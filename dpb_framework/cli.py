@@ -23,6 +23,7 @@ import click
 from dpb_framework import __version__, config, contracts
 from dpb_framework import plugins as found
 from dpb_framework.errors import ConfigInvalid, DpbError, PluginBroken
+from dpb_framework.runtime import tune_interpreter
 from dpb_framework.settings import nearest
 
 if TYPE_CHECKING:
@@ -133,8 +134,7 @@ def serve(file: Path | None, check: bool, port_file: Path | None, verbose: bool)
     Without FILE: a database in the user's data folder, REST on 127.0.0.1:4753, no networks. Logs go to the standard
     error. SIGTERM and SIGINT end it; a second one ends it at once.
     """
-    # Short turns: a thread that plans must not keep the event loop's thread waiting for the usual 5 ms.
-    sys.setswitchinterval(0.001)
+    tune_interpreter()
     with _logging(verbose), _naming(file):
         settings = config.load(file) if file else config.default()
         from dpb_framework.broker import Broker

@@ -165,42 +165,31 @@ class Planning:
     ) -> tuple[tuple[Tunnel, ...], tuple[PartPlan, ...]]:
         shape = self._shape
         topology = shape.topology
-        group = {vertex: vertex for vertex in at}
-        chords: dict[int, list[str]] = {}
-        for edge in edges:
-            for vertex in (topology.tails[edge], topology.heads[edge]):
-                group.setdefault(vertex, vertex)
-
-        def root(vertex: int) -> int:
-            while group[vertex] != vertex:
-                vertex = group[vertex]
-            return vertex
-
-        for edge in edges:
-            if shape.trunks[edge] is None:
-                group[root(topology.tails[edge])] = root(topology.heads[edge])
-        for edge in edges:
-            if shape.trunks[edge] is None:
-                chords.setdefault(root(topology.tails[edge]), []).append(topology.names[edge])
+        root, chords = _regions(shape, edges)
         ends: dict[int, list[End]] = {}
         for end, vertex in zip(segment.ends, at, strict=True):
-            subterminal = self._terminals[end.circuit.terminal].subterminal[1]
-            ends.setdefault(root(vertex), []).append(End(Circuit(subterminal, end.circuit.label), end.flow))
+            circuit = Circuit(self._terminals[end.circuit.terminal].subterminal[1], end.circuit.label)
+            ends.setdefault(root.get(vertex, vertex), []).append(End(circuit, end.flow))
         tunnels: list[Tunnel] = []
+        accounts = self._book.accounts
         for edge, upstream, downstream in loads:
             name = shape.trunks[edge]
             if name is None:
                 continue
-            account = self._book.accounts[name]
             label, end_label = self._label(name, out, keep)
             tunnels.append(Tunnel(name, label, upstream, downstream))
-            trunk = account.trunk
-            ends.setdefault(root(topology.tails[edge]), []).append(
-                End(Circuit(trunk.start[1], label), TrafficFlow(downstream, upstream))
-            )
-            ends.setdefault(root(topology.heads[edge]), []).append(
-                End(Circuit(trunk.end[1], end_label), TrafficFlow(upstream, downstream))
-            )
+            trunk = accounts[name].trunk
+            for vertex, terminal, here, flow in (
+                (topology.tails[edge], trunk.start[1], label, TrafficFlow(downstream, upstream)),
+                (topology.heads[edge], trunk.end[1], end_label, TrafficFlow(upstream, downstream)),
+            ):
+                vertex = root.get(vertex, vertex)
+                end = End(Circuit(terminal, here), flow)
+                found = ends.get(vertex)
+                if found is None:
+                    ends[vertex] = [end]
+                else:
+                    found.append(end)
         parts = [
             PartPlan(shape.fragment_of[vertex][0], Segment(ends[vertex]), tuple(chords.get(vertex, ())))
             for vertex in sorted(ends)
@@ -216,3 +205,22 @@ class Planning:
         if label is None or end_label is None:
             raise PlanInvalid(self._algorithm, f"trunk {name!r} has no free label, and was not to be used")
         return label, end_label
+
+
+def _regions(shape: Shape, edges: tuple[int, ...]) -> tuple[dict[int, int], dict[int, list[str]]]:
+    """Which vertices of a tree its chords join: for each one that stands for it, and for that the chords' names.
+
+    A vertex that is not there stands for itself; so do all in a network of switches.
+    """
+    root: dict[int, int] = {}
+    chords: dict[int, list[str]] = {}
+    joined = [edge for edge in edges if shape.trunks[edge] is None]
+    topology = shape.topology
+    for edge in joined:
+        tail, head = (root.setdefault(v, v) for v in (topology.tails[edge], topology.heads[edge]))
+        for vertex, other in root.items():
+            if other == head:
+                root[vertex] = tail
+    for edge in joined:
+        chords.setdefault(root[topology.tails[edge]], []).append(topology.names[edge])
+    return root, chords

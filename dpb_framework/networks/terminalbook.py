@@ -97,11 +97,11 @@ class TerminalBook:
         `SegmentInvalid`, `TerminalUnknown`, `LabelsUnavailable`, `CircuitTaken`, `QuotaExceeded`.
         """
         segment.check(path)
-        ends = segment.ends
         open_ends = False
-        for i, end in enumerate(ends):
+        terminals, holders = self.terminals, self.holders
+        for i, end in enumerate(segment.ends):
             circuit = end.circuit
-            terminal = self.terminals.get(circuit.terminal)
+            terminal = terminals.get(circuit.terminal)
             if terminal is None:
                 raise TerminalUnknown(self._network, circuit.terminal, f"{path}[{i}].terminal-name")
             label = circuit.label
@@ -116,14 +116,15 @@ class TerminalBook:
                 raise LabelsUnavailable(
                     self._network, f"{path}[{i}].label", f"terminal {terminal.name!r} offers {spans}, not {label}"
                 )
-            holder = self.holders.get(circuit)
+            holder = holders.get(circuit)
             if holder is None and also is not None:
                 holder = also(circuit)
             if holder is not None and holder != service:
                 raise CircuitTaken(self._network, circuit.terminal, label, holder)
         if open_ends:
             segment = self._choose(service, segment, path, avoid, also)
-        self._check_quota(service, segment)
+        if self._limited:
+            self._check_quota(service, segment)
         return segment
 
     def _choose(
@@ -167,8 +168,6 @@ class TerminalBook:
         raise LabelsUnavailable(self._network, path, f"terminal {name!r} has no free label")
 
     def _check_quota(self, service: int, segment: Segment) -> None:
-        if not self._limited:
-            return
         shares = _shares((*self._segments.get(service, ()), segment))
         before = self._shares.get(service, {})
         for name, (ingress, egress) in shares.items():

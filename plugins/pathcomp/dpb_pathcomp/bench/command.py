@@ -10,6 +10,7 @@ import click
 
 from dpb_framework import plugins
 from dpb_framework.contracts import Algorithm
+from dpb_framework.runtime import tune_interpreter
 from dpb_pathcomp.bench.replay import replay
 from dpb_pathcomp.bench.workload import read
 from dpb_pathcomp.bench.world import World
@@ -40,6 +41,7 @@ def replay_command(
     (both directions added), and the times of planning and of define, beside those of one Dijkstra of networkx.
     """
     workload = read(file)
+    tune_interpreter()
     settings = {"seed": seed} if seed is not None and _has_seed(algorithm) else {}
     with World(workload, algorithm=algorithm, settings=settings, store=store) as world:
         figures = replay(
