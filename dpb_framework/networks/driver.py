@@ -312,8 +312,8 @@ class DrivenService(Service, Generic[N]):
         try:
             puts = self._admit(segment, caller)
         except DpbError as error:
-            self._remembered = False
-            self._note(Step.REFUSED, Fault.of(error))
+            forgets, self._remembered = self._remembered, False
+            self._note(Step.REFUSED, Fault.of(error), anyway=forgets)
             raise
         self._keep(puts, (), reply, undo)
 
@@ -491,11 +491,16 @@ class DrivenService(Service, Generic[N]):
         error: Fault | None = None,
         puts: Sequence[Record] = (),
         drops: Sequence[tuple[type[Record], Key]] = (),
+        *,
+        anyway: bool = False,
     ) -> None:
-        """Tell what became of the service. It is stored behind: after a crash it is seen again."""
+        """Tell what became of the service. It is stored behind: after a crash it is seen again.
+
+        Nothing is stored when neither status nor error change, unless *anyway*.
+        """
         before = self._status
         self._status = TRANSITIONS.get((before, event), before)
-        if self._status is before and error == self._error and not puts and not drops:
+        if self._status is before and error == self._error and not puts and not drops and not anyway:
             return
         self._error = error
         self.network.commit([self.record(), self._event(), *puts], drops)
