@@ -125,10 +125,10 @@ def test_a_client_that_goes_leaves_nothing_behind(nbi, broker, make_client):
     app = nbi._server._app
     eventually(lambda: len(app.context.calls._waiting) == 1)
     assert (len(app.context.streams), broker.aggregator.watchers) == (1, 1)
-    first.connection.sock.close() if first.connection.sock else None
     first.close()
-    second.connection.sock.shutdown(socket.SHUT_RDWR)
-    eventually(lambda: len(app.context.calls._waiting) == 0)
+    second.close()
+    eventually(lambda: not app.context.calls._waiting)
+    eventually(lambda: (len(app.context.streams), broker.aggregator.watchers) == (0, 0))
 
 
 @pytest.mark.parametrize(
