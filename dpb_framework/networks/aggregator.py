@@ -36,6 +36,7 @@ from dpb_framework.model import (
     MAX_KBPS,
     SYSTEM,
     Caller,
+    Chord,
     Event,
     EventKind,
     NetworkModel,
@@ -51,7 +52,7 @@ from dpb_framework.networks.base import BaseNetwork
 from dpb_framework.networks.chords import show
 from dpb_framework.networks.deadlines import Deadlines
 from dpb_framework.networks.labels import check_ranges
-from dpb_framework.networks.shape import Shape, build_shape, same_shape
+from dpb_framework.networks.shape import Shape, build_shape, chord_name, same_shape
 from dpb_framework.networks.switch import check_labels, check_quotas
 from dpb_framework.networks.trunkbook import TrunkBook
 from dpb_framework.reply import Reply
@@ -177,6 +178,13 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
     def inferiors(self) -> Sequence[str]:
         """The names of the inferior networks, sorted."""
         return sorted(self._inferiors)
+
+    def chords_at(self, inferior: str, terminal: str) -> dict[str, Chord]:
+        """The chords of an inferior that begin or end at one of its terminals, by their names in the graph."""
+        model = self._models.get(inferior)
+        fragments = () if model is None else model.fragments
+        chords = [c for fragment in fragments for c in fragment.chords or () if terminal in (c.a, c.b)]
+        return {chord_name(inferior, chord): chord for chord in chords}
 
     def touched(self) -> None:
         """What is left of the trunks has changed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve
 
 from dpb_framework.contracts import AttemptRecord, Key, Record, Role, Service, ServiceRecord, Subservice
-from dpb_framework.errors import DpbError, InferiorFailed, Remembered, TimedOut
+from dpb_framework.errors import DpbError, InferiorFailed, NoCapacity, Remembered, TimedOut
 from dpb_framework.model import (
     Caller,
     Change,
@@ -23,7 +23,7 @@ from dpb_framework.model import (
     Tunnel,
 )
 from dpb_framework.networks.admission import Exclusions, Plan
-from dpb_framework.networks.crankback import learn
+from dpb_framework.networks.crankback import CONTACT, as_told, learn
 from dpb_framework.networks.driver import DrivenService, Undo
 from dpb_framework.networks.part import Part
 from dpb_framework.reply import Reply
@@ -57,6 +57,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         self._last_attempt = 0
         self._out = Exclusions()
         self._replans = 0
+        self._told: Fault | None = None
         self._lingering: list[Segment] = []
         self._paused = False
         self._finishing = False
@@ -99,7 +100,9 @@ class AggregatorService(DrivenService["Aggregator"]):
 
     def resume(self) -> None:
         """Go on after a restart."""
-        if self._status is Status.ESTABLISHING:
+        # Each attempt is stored with an event, so numbers above the last event's were never a handle's.
+        self._last_attempt = max(self._last_attempt, self.network.last_event)
+        if self._status is Status.ESTABLISHING or self._change is Change.PREPARING:
             self._watch_the_clock()
         if self._change is Change.PREPARING and self._attempt(Role.NEXT) is None:
             self._change = Change.NONE
@@ -109,7 +112,7 @@ class AggregatorService(DrivenService["Aggregator"]):
 
     def _admit(self, segment: Segment, caller: Caller) -> list[Record]:
         network = self.network
-        self._out, self._replans = Exclusions(), 0
+        self._out, self._replans, self._told = Exclusions(), 0, None
         chosen = network.book.resolve(self._id, segment)
         network.ask_segment(self, chosen, caller)
         attempt = self._new_attempt(network.planning().plan(chosen, self._out), Role.CURRENT)
@@ -189,17 +192,21 @@ class AggregatorService(DrivenService["Aggregator"]):
     # -- the clock
 
     def _watch_the_clock(self) -> None:
-        self.network.deadlines.begin(self._id, partial(self._is_overdue, self._last_attempt))
+        self.network.deadlines.begin(self._id, partial(self._is_overdue, max(self._attempts, default=0)))
 
     def _stop_the_clock(self) -> None:
         self.network.deadlines.end(self._id)
 
     def _is_overdue(self, number: int) -> None:
-        attempt = self._attempts.get(number)
-        if attempt is None:
-            return
         if self._committing or self._paused:
             self._watch_the_clock()
+            return
+        if self._status is Status.ESTABLISHING and self._attempt(Role.CURRENT) is None:
+            waited = TimedOut(f"network {self.network.name!r}", self.network.inferior_timeout)
+            self._give_up(self._told or Fault.of(waited), [], self._snapshot())
+            return
+        attempt = self._attempts.get(number)
+        if attempt is None:
             return
         late = [
             p
@@ -254,6 +261,8 @@ class AggregatorService(DrivenService["Aggregator"]):
             return
         current = self._attempt(Role.CURRENT)
         if current is None:
+            if self._status is Status.ESTABLISHING and not self._attempts:
+                self._plan_anew()
             return
         if self._status is Status.ESTABLISHING:
             self._advance_establishing(current)
@@ -396,7 +405,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         places = network.book.terminals
         ends = {Circuit(places[e.circuit.terminal].place, e.circuit.label): e for e in self._ends()}
         open_ends = {Circuit(c.terminal, None) for c in (e.circuit for e in self._asked_ends()) if c.label is None}
-        told = evolve(fault, text=str(InferiorFailed(part.inferior.name, fault.text)))
+        told = as_told(part, fault, network.name, ends)
         attempt = self._attempt(Role.CURRENT)
         if attempt is None:
             return
@@ -406,27 +415,55 @@ class AggregatorService(DrivenService["Aggregator"]):
         undo = self._snapshot()
         attempt.role = Role.RETIRED
         retired = self._record_of(attempt)
-        if hopeful and self._asked is not None:
-            try:
-                chosen = network.book.resolve(self._id, self._asked, avoid=self._out.circuits)
-                plan = network.planning().plan(chosen, self._out)
-            except DpbError:
-                pass  # what the inferior said tells more than that there is no other way
-            else:
-                again = self._new_attempt(plan, Role.CURRENT)
-                if chosen != self._chosen:
-                    self._linger(self._chosen)
-                self._chosen = chosen
-                self.rehold()
-                self._watch_the_clock()
-                self._keep([retired, self._record_of(again), self._segment_record()], (), None, undo)
+        if hopeful:
+            again = self._plan_again()
+            if again is not None:
+                self._keep([retired, *again, self._event()], (), None, undo)
                 return
+            if fault.code not in CONTACT and attempt.tunnels:
+                # What this attempt still holds may be just what the next one needs: see when it is given back.
+                self._told = told
+                self._watch_the_clock()
+                self._keep([retired, self._event()], (), None, undo)
+                return
+        self._give_up(told, [retired], undo)
+
+    def _plan_again(self) -> list[Record] | None:
+        """Take what another plan for the same request needs and return what to store; None if there is no plan."""
+        network = self.network
+        if self._asked is None:
+            return None
+        try:
+            chosen = network.book.resolve(self._id, self._asked, avoid=self._out.circuits)
+            plan = network.planning().plan(chosen, self._out)
+        except DpbError:
+            return None  # what the inferior said tells more than that there is no other way
+        again = self._new_attempt(plan, Role.CURRENT)
+        if chosen != self._chosen:
+            self._linger(self._chosen)
+        self._chosen = chosen
+        self.rehold()
+        self._watch_the_clock()
+        return [self._record_of(again), self._segment_record()]
+
+    def _plan_anew(self) -> None:
+        """All earlier attempts are gone, with what they held: the last chance of a define."""
+        undo = self._snapshot()
+        again = self._plan_again()
+        if again is not None:
+            self._keep([*again, self._event()], (), None, undo)
+        else:
+            fault = self._told or Fault.of(NoCapacity(self.network.name, "no other way is left"))
+            self._give_up(fault, [], undo)
+
+    def _give_up(self, fault: Fault, puts: Sequence[Record], undo: Undo) -> None:
+        """No way is left: DORMANT, with the reason."""
         self._stop_the_clock()
-        self._status, self._desired, self._error = Status.DORMANT, Desired.DORMANT, told
+        self._status, self._desired, self._error = Status.DORMANT, Desired.DORMANT, fault
         self._remembered = False
         self._linger(self._chosen)
         self._asked = self._chosen = None
-        self._keep([self.record(), retired, self._event()], [self._segment_key()], None, undo)
+        self._keep([self.record(), *puts, self._event()], [self._segment_key()], None, undo)
 
     def _ends(self) -> tuple[Any, ...]:
         return () if self._chosen is None else self._chosen.ends

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dpb_framework.model import Circuit, Fault, Tunnel
+from attrs import evolve
+
+from dpb_framework.errors import InferiorFailed, NoCapacity
+from dpb_framework.model import Circuit, End, Fault, Tunnel
 from dpb_framework.networks.admission import Exclusions
 
 if TYPE_CHECKING:
@@ -14,7 +18,8 @@ if TYPE_CHECKING:
 
 _LABEL = frozenset({"circuit-taken", "labels-unavailable", "labels-in-use", "label-taken"})
 _ROOM = frozenset({"no-capacity", "bw-unavailable", "plan-invalid"})
-_CONTACT = frozenset({"unreachable", "timed-out", "stopped", "commit-failed"})
+CONTACT = frozenset({"unreachable", "timed-out", "stopped", "commit-failed"})
+_END = re.compile(r"segment\[(\d+)\]\.label$")
 
 
 def learn(
@@ -23,7 +28,7 @@ def learn(
     fault: Fault,
     network: Aggregator,
     tunnels: Collection[Tunnel],
-    ends: Mapping[Circuit, Any],
+    ends: Mapping[Circuit, End],
     open_ends: Collection[Circuit],
     needed: bool,
 ) -> bool:
@@ -33,7 +38,7 @@ def learn(
     which it chooses the label itself; *needed* whether an end of the service lies in the part's inferior.
     """
     inferior = part.inferior.name
-    terminal, label = fault.facts.get("terminal"), fault.facts.get("label")
+    terminal, label = _circuit(part, fault)
     if fault.code in _LABEL or fault.code == "quota":
         tunnel = _tunnel_at(network, tunnels, inferior, terminal, label)
         if tunnel is not None:
@@ -49,16 +54,64 @@ def learn(
         return False
     if fault.code in _ROOM:
         if part.chords:
-            out.edges.update(part.chords)
+            out.edges.update(_cut_off(part, network, tunnels) or part.chords)
             return True
         if not needed:
             out.inferiors.add(inferior)
             return True
         return False
-    if fault.code in _CONTACT and not needed:
+    if fault.code in CONTACT and not needed:
         out.inferiors.add(inferior)
         return True
     return False
+
+
+def as_told(part: Part, fault: Fault, network: str, ends: Mapping[Circuit, End]) -> Fault:
+    """A fault of *part* as *network* tells it to its own users, a superior among them.
+
+    What is wrong with one of its *ends* (as in `learn`) is told with its own terminal; what is wrong with a trunk's
+    circuit means nothing to them but that there is no way.
+    """
+    inferior = part.inferior.name
+    text = str(InferiorFailed(inferior, fault.text))
+    if fault.code not in _LABEL and fault.code != "quota":
+        return evolve(fault, text=text)
+    terminal, label = _circuit(part, fault)
+    for place, end in ends.items():
+        if place.terminal == f"{inferior}:{terminal}" and (not isinstance(label, int) or label == place.label):
+            facts = {key: value for key, value in fault.facts.items() if key not in ("place", "service")}
+            named = {"network": network, "terminal": end.circuit.terminal}
+            return Fault(fault.code, text, facts | named | ({} if label is None else {"label": label}))
+    return Fault(NoCapacity.code, text, {"network": network, "reason": text})
+
+
+def _circuit(part: Part, fault: Fault) -> tuple[object, object]:
+    """The inferior's terminal and label that *fault* is about, as far as it tells."""
+    ends = part.record.segment.ends
+    numbered = _END.match(str(fault.facts.get("place", "")))
+    if numbered and int(numbered[1]) < len(ends):
+        circuit = ends[int(numbered[1])].circuit
+        return circuit.terminal, circuit.label
+    return fault.facts.get("terminal"), fault.facts.get("label")
+
+
+def _cut_off(part: Part, network: Aggregator, tunnels: Collection[Tunnel]) -> list[str]:
+    """All chords at the terminal of a trunk that the part joins worst with the others.
+
+    The chord alone would not do: by way of a third terminal the same segment would be asked for again.
+    """
+    inferior = part.inferior.name
+    room: dict[str, int] = {}
+    for tunnel in tunnels:
+        trunk = network.trunkbook.accounts[tunnel.trunk].trunk
+        for place in (trunk.start, trunk.end):
+            if place[0] == inferior:
+                rates = [
+                    min(c.upstream, c.downstream) for n, c in network.chords_at(*place).items() if n in part.chords
+                ]
+                if rates:
+                    room[place[1]] = min(rates)
+    return list(network.chords_at(inferior, min(room, key=room.__getitem__))) if room else []
 
 
 def _tunnel_at(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from attrs import define, field
 
 from dpb_framework.contracts import Residual, Topology
-from dpb_framework.model import NetworkModel, Trunk
+from dpb_framework.model import Chord, NetworkModel, Trunk
 
 Place = tuple[str, str]
 """An inferior network and one of its terminals."""
@@ -89,7 +89,7 @@ def build_shape(models: Mapping[str, NetworkModel], trunks: Iterable[Trunk]) -> 
                 tails.append(a)
                 heads.append(b)
                 delays.append(chord.delay)
-                edge_names.append(f"{inferior}:{chord.a}~{chord.b}")
+                edge_names.append(chord_name(inferior, chord))
                 kinds.append(None)
                 up.append(chord.upstream)
                 down.append(chord.downstream)
@@ -105,6 +105,11 @@ def build_shape(models: Mapping[str, NetworkModel], trunks: Iterable[Trunk]) -> 
         tuple(kinds),
         {name: edge for edge, name in enumerate(edge_names)},
     )
+
+
+def chord_name(inferior: str, chord: Chord) -> str:
+    """What a chord's edge is called."""
+    return f"{inferior}:{chord.a}~{chord.b}"
 
 
 def same_shape(one: NetworkModel, other: NetworkModel) -> bool:

@@ -274,6 +274,8 @@ class DistantNetwork(Network):
         self._network = network
         self._line = line
         self.kind = network.kind
+        self.frozen: NetworkModel | None = None
+        """What its model is said to be, whatever it is: a superior's knowledge that is out of date."""
         self._model = network.model()
 
     @property
@@ -287,6 +289,8 @@ class DistantNetwork(Network):
 
     def model(self) -> NetworkModel:
         """Its model, as last seen."""
+        if self.frozen is not None:
+            return self.frozen
         if self._line.whole:
             self._model = self._network.model()
         return self._model
