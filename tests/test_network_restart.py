@@ -10,11 +10,12 @@ from dpb_framework.contracts import Service
 from dpb_framework.model import Change, Desired, Segment, Status
 from dpb_framework.reply import Reply
 from dpb_framework.testing.manual import ManualRuntime
-from dpb_framework.testing.world import CALLER, Layout, World, two_levels
+from dpb_framework.testing.world import CALLER, Layout, World
 
 A, B, C, D = "a", "b", "c", "d"
 ENDS = ((A, 100, 300_000, 400_000), (C, 100, 400_000, 300_000))
 MORE = ((A, 100, 500_000, 400_000), (C, 100, 400_000, 500_000), (B, 7, 100_000, 100_000), (D, 9, 100_000, 100_000))
+WIDE = ((A, 100, 900_000, 900_000), (C, 100, 900_000, 900_000))
 MOVED = ((B, 7, 300_000, 300_000), (D, 9, 300_000, 300_000))
 
 
@@ -28,6 +29,13 @@ class Case:
 
 def dormant(world: World) -> Service:
     return world.create("top", "mine")
+
+
+def with_a_label_taken(world: World) -> Service:
+    """The trunk has room for the service once, and its first labels are taken by somebody else."""
+    for label in (1, 2):
+        world.establish("w1", ("x", label, 10, 10), ("z", label, 10, 10), handle=f"stranger {label}")
+    return dormant(world)
 
 
 def inactive(world: World) -> Service:
@@ -48,14 +56,15 @@ def prepared(*ends: tuple[str, int, int, int]) -> Callable[[World], Service]:
     return make
 
 
-def define(world: World, service: Service) -> Reply[None]:
+def define(world: World, service: Service, ends: tuple[tuple[str, int, int, int], ...] = ENDS) -> Reply[None]:
     service.activate(CALLER)
-    return service.define(Segment.of(*ENDS), CALLER)
+    return service.define(Segment.of(*ends), CALLER)
 
 
 CASES = {
     "create": Case(dormant, lambda world, _: world.network("top").create(CALLER, "other", Segment.of(*MOVED))),
     "define": Case(dormant, define),
+    "define-crankback": Case(with_a_label_taken, lambda world, service: define(world, service, WIDE)),
     "activate": Case(inactive, lambda _, service: service.activate(CALLER)),
     "deactivate": Case(active, lambda _, service: service.deactivate(CALLER)),
     "reset": Case(active, lambda _, service: service.reset(CALLER)),
@@ -73,7 +82,15 @@ REST = {Desired.DORMANT: Status.DORMANT, Desired.INACTIVE: Status.INACTIVE, Desi
 
 
 def layout() -> Layout:
-    return two_levels()
+    """`top` over `east` and `west`, each over two switches: as small as two levels can be."""
+    made = Layout()
+    for region in ("east", "west"):
+        one, two = f"{region[0]}1", f"{region[0]}2"
+        made.switch(one, "a", "x", "z").switch(two, "b")
+        made.aggregator(region, (one, two), {"a": f"{one}:a", "b": f"{two}:b", "x": f"{one}:x"})
+        made.trunk(region, f"{one}:t", f"{two}:t")
+    made.aggregator("top", ("east", "west"), {A: "east:a", B: "east:b", C: "west:a", D: "west:b"})
+    return made.trunk("top", "east:x", "west:x", name="direct")
 
 
 def steps_of(case: Case) -> int:
@@ -127,11 +144,11 @@ def check(name: str, world: World, steps: int, promised: bool) -> None:
             assert view.change is Change.NONE, where
             wanted = MORE if name == "commit" else MOVED
             assert Segment.of(*wanted).same_as(view.segment), where
-        if promised and name == "define":
+        if promised and name.startswith("define"):
             assert view.status is Status.ACTIVE, where
         check_traffic(where, world, service)
     usable(where, world)
-    for service in world.network("top").services():
+    for service in (*world.network("top").services(), *world.network("w1").services("stranger")):
         world.release(service)
     assert world.leftovers() == [], where
 

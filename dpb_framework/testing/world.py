@@ -12,6 +12,7 @@ and `pass_time`, and everything is the same each time. A restart keeps the store
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -36,6 +37,7 @@ from dpb_framework.memory import MemoryStore
 from dpb_framework.model import Caller, Change, Segment, Status, Trunk
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime
+from dpb_framework.settings import check_call
 from dpb_framework.testing.faults import DistantNetwork, FaultyStore, Line
 from dpb_framework.testing.layout import Layout, line, one_switch, ring, three_levels, triangle, two_levels
 from dpb_framework.testing.manual import ManualRuntime
@@ -49,6 +51,9 @@ PATIENCE = 20.0
 """How long a world waits for what must come, in seconds (of the manual runtime, or real ones)."""
 
 _numbers = itertools.count(1)
+
+_load = functools.cache(plugins.load)
+"""A test builds many networks of a few classes: each is looked for and checked once."""
 
 
 class World:
@@ -332,7 +337,7 @@ class _Broker(Broker):
         super().__init__(config, world.store, world.runtime)
 
     def _build(self, network: NetworkConfig) -> NetworkKind:
-        kind = plugins.load(plugins.NETWORKS, network.kind, NetworkKind)
+        kind = _load(plugins.NETWORKS, network.kind, NetworkKind)
         return kind.build(_Shop(self, network))  # type: ignore[attr-defined,no-any-return]
 
 
@@ -359,7 +364,8 @@ class _Shop(Workshop):
         """Make another plugin; with steps the emulated fabric is one that the kernel calls in a leaf."""
         if self._broker.world.steps and (group, name) == (plugins.FABRICS, "emulated"):
             return cast(T, BlockingFabric(**settings))
-        return plugins.make(group, name, contract, settings, f"{self.path}.{key}")
+        made = _load(group, name, contract)  # type: ignore[arg-type]  # mypy does not see that classes are hashable
+        return cast(T, made(**check_call(made, settings, f"{self.path}.{key}")))
 
     def inferior(self, name: str) -> Network:
         """The network of that name, at the end of its line if it has one."""
