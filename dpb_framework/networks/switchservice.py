@@ -128,7 +128,17 @@ class SwitchService(DrivenService["Switch"]):
         before = self._snapshot()
         self._next_asked = self._next_chosen = None
         self._change = Change.NONE
-        self._keep([self.record(), self._event()], [self._segment_key(Role.NEXT)], reply, before)
+        kept: Reply[None] = Reply()
+        kept.then(partial(self._withdrawn, reply))
+        self._keep([self.record(), self._event()], [self._segment_key(Role.NEXT)], kept, before)
+
+    def _withdrawn(self, reply: Reply[None], kept: Reply[None]) -> None:
+        """The device never had the change: what it held is free as soon as that is durable."""
+        self.rehold()
+        if kept.error is None:
+            reply.resolve(None)
+        else:
+            reply.fail(kept.error)
 
     # -- the driver
 
@@ -182,7 +192,9 @@ class SwitchService(DrivenService["Switch"]):
         wait = RETRY[min(self._tries, len(RETRY) - 1)]
         self._tries += 1
         self._cancel = self.network.runtime.later(wait, lambda: self.network.strand.post(self._retry))
-        self._note(Step.FAIL, Fault.of(error))
+        # What is being reset is on its way out for good, as in a release: it only tells why it is not there yet.
+        leaving = self._desired is Desired.DORMANT
+        self._note(Step.REFUSED if leaving else Step.FAIL, Fault.of(error))
 
     def _retry(self) -> None:
         self._retrying = False
@@ -230,6 +242,8 @@ class SwitchService(DrivenService["Switch"]):
         before = self._status
         releasing = self._desired is Desired.RELEASED
         self._status = Status.RELEASED if releasing else Status.DORMANT
+        if not releasing:
+            self._error = None
         event = self._event()
         if releasing:
             puts: list[Record] = [event]
