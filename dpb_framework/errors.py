@@ -277,15 +277,20 @@ class CircuitTaken(DpbError):
 
 @frozen
 class LabelsUnavailable(DpbError):
-    """No label is free where one is needed, or a label was asked for that the place does not offer."""
+    """A terminal does not offer the label that was asked for; or none is free (`label` None) to be chosen."""
 
     code = "labels-unavailable"
     network: str
-    place: str
-    problem: str = "no label is free"
+    terminal: str
+    label: int | None = None
+    offers: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.place} of network {self.network!r}: {self.problem}"
+        where = f"terminal {self.terminal!r} of network {self.network!r}"
+        if self.label is None:
+            return f"{where} has no free label; release a service there, or give the terminal more labels"
+        spans = ", ".join(f"{first} to {last}" for first, last in self.offers) or "others"
+        return f"{where} does not offer label {self.label}; it offers {spans}"
 
 
 @frozen

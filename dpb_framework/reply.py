@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from dpb_framework.errors import TimedOut
+from dpb_framework.errors import Stopped, TimedOut
 
 T = TypeVar("T")
 
@@ -82,6 +82,14 @@ class Reply(Generic[T]):
         """Settle with an error. False when it was settled before."""
         return self._settle(None, error)
 
+    def follow(self, other: Reply[T]) -> None:
+        """Settle as *other* did: a callback for its `then`."""
+        self._settle(other._value, other._error)
+
+    def abandon(self) -> None:
+        """Tell that nobody waits for it any more: whoever would settle it may forget it."""
+        self.fail(Stopped("whoever waited"))
+
     def _settle(self, value: Any, error: BaseException | None) -> bool:
         with _lock:
             if self._settled:
@@ -123,21 +131,28 @@ class Reply(Generic[T]):
         return self.value
 
 
-def to_asyncio(reply: Reply[T]) -> asyncio.Future[T]:
-    """Return an asyncio future (of the running loop) that settles as *reply* does."""
+def to_asyncio(reply: Reply[T]) -> asyncio.Future[Reply[T]]:
+    """Return a future of the running loop that is done with *reply* itself once that is settled.
+
+    The outcome travels inside, so that one which nobody awaits any more is no unhandled exception. After the loop was
+    closed nothing happens any more.
+    """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
+    future: asyncio.Future[Reply[T]] = loop.create_future()
 
     def settle() -> None:
-        if future.done():
-            return
-        if reply.error is not None:
-            future.set_exception(reply.error)
-        else:
-            future.set_result(reply.value)
+        if not future.done():
+            future.set_result(reply)
+
+    def post(_: Reply[T]) -> None:
+        try:
+            loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
 
     if reply.settled:
         settle()
     else:
-        reply.then(lambda _: loop.call_soon_threadsafe(settle))
+        reply.then(post)
     return future

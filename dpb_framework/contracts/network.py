@@ -145,7 +145,8 @@ class Service(ABC):
         """Wait until the status is one of *statuses*; `timeout` in seconds, None for ever.
 
         N11. The reply never fails. It tells the status when one of them is reached, when the time is over, when
-            the service is RELEASED, or as soon as none of them can be reached without a new command.
+            the service is RELEASED, or as soon as none of them can be reached without a new command. Whoever
+            does not wait any longer says so by `abandon`.
         """
 
     @abstractmethod

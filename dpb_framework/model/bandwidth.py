@@ -30,7 +30,7 @@ def kbps(mbps: object, path: str = "rate") -> int:
     float is taken by its shortest text, so 0.1 means 100 kbit/s.
     """
     if isinstance(mbps, bool) or not isinstance(mbps, int | float | Decimal | str):
-        raise BadArgument(path, f"expected a rate in Mbit/s, got {mbps!r}"[:200])
+        raise BadArgument(path, f"expected a rate in Mbit/s, got a value of type {type(mbps).__name__}")
     if isinstance(mbps, str) and not _PLAIN.fullmatch(mbps):
         raise BadArgument(path, f"expected a rate in Mbit/s such as 10 or 0.25, got {mbps!r}"[:200])
     try:
@@ -40,7 +40,7 @@ def kbps(mbps: object, path: str = "rate") -> int:
     if not rate.is_finite():
         raise BadArgument(path, f"expected a finite rate in Mbit/s, got {rate}")
     if rate < 0:
-        raise BadArgument(path, f"a rate is not negative: {rate:f} Mbit/s"[:200])
+        raise BadArgument(path, f"a rate is not negative: {rate} Mbit/s"[:200])
     if rate.adjusted() > 12 or rate * 1000 > MAX_KBPS:
         raise BadArgument(path, f"a rate is at most {MAX_KBPS // 1000} Mbit/s")
     if rate.as_tuple().exponent < -30 or (scaled := rate * 1000) != scaled.to_integral_value():  # type: ignore[operator]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 _LABEL = frozenset({"circuit-taken", "labels-unavailable", "labels-in-use", "label-taken"})
 _ROOM = frozenset({"no-capacity", "bw-unavailable", "plan-invalid"})
 CONTACT = frozenset({"unreachable", "timed-out", "stopped", "commit-failed"})
-_END = re.compile(r"segment\[(\d+)\]\.label$")
 
 
 def learn(
@@ -38,7 +36,7 @@ def learn(
     which it chooses the label itself; *needed* whether an end of the service lies in the part's inferior.
     """
     inferior = part.inferior.name
-    terminal, label = _circuit(part, fault)
+    terminal, label = fault.facts.get("terminal"), fault.facts.get("label")
     if fault.code in _LABEL or fault.code == "quota":
         tunnel = _tunnel_at(network, tunnels, inferior, terminal, label)
         if tunnel is not None:
@@ -76,23 +74,13 @@ def as_told(part: Part, fault: Fault, network: str, ends: Mapping[Circuit, End])
     text = str(InferiorFailed(inferior, fault.text))
     if fault.code not in _LABEL and fault.code != "quota":
         return evolve(fault, text=text)
-    terminal, label = _circuit(part, fault)
+    terminal, label = fault.facts.get("terminal"), fault.facts.get("label")
     for place, end in ends.items():
         if place.terminal == f"{inferior}:{terminal}" and (not isinstance(label, int) or label == place.label):
-            facts = {key: value for key, value in fault.facts.items() if key not in ("place", "service")}
+            facts = {key: value for key, value in fault.facts.items() if key not in ("service", "offers")}
             named = {"network": network, "terminal": end.circuit.terminal}
             return Fault(fault.code, text, facts | named | ({} if label is None else {"label": label}))
     return Fault(NoCapacity.code, text, {"network": network, "reason": text})
-
-
-def _circuit(part: Part, fault: Fault) -> tuple[object, object]:
-    """The inferior's terminal and label that *fault* is about, as far as it tells."""
-    ends = part.record.segment.ends
-    numbered = _END.match(str(fault.facts.get("place", "")))
-    if numbered and int(numbered[1]) < len(ends):
-        circuit = ends[int(numbered[1])].circuit
-        return circuit.terminal, circuit.label
-    return fault.facts.get("terminal"), fault.facts.get("label")
 
 
 def _cut_off(part: Part, network: Aggregator, tunnels: Collection[Tunnel]) -> list[str]:

@@ -33,6 +33,7 @@ from dpb_framework.model import (
     step,
 )
 from dpb_framework.reply import Reply
+from dpb_framework.runtime import nothing
 
 if TYPE_CHECKING:
     from dpb_framework.networks.base import BaseNetwork
@@ -151,18 +152,25 @@ class DrivenService(Service, Generic[N]):
         if timeout is not None and timeout <= 0:
             reply.resolve(self._status)
             return
-        entry = (statuses, reply)
+        network, entry = self.network, (statuses, reply)
         self._waiters.append(entry)
-        if timeout is None:
-            return
 
-        def over() -> None:
+        def forget() -> None:
             if entry in self._waiters:
                 self._waiters.remove(entry)
-                reply.resolve(self._status)
 
-        cancel = self.network.runtime.later(timeout, lambda: self.network.strand.post(over))
-        reply.then(lambda _: cancel())
+        def over() -> None:
+            forget()
+            reply.resolve(self._status)
+
+        cancel = nothing if timeout is None else network.runtime.later(timeout, lambda: network.strand.post(over))
+
+        def settled(_: Reply[Status]) -> None:
+            cancel()
+            if entry in self._waiters:  # abandoned by whoever waited
+                network.strand.post(forget)
+
+        reply.then(settled)
 
     def _answers(self, statuses: Collection[Status]) -> bool:
         status = self._status

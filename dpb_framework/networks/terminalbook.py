@@ -112,17 +112,14 @@ class TerminalBook:
                 if first <= label <= last:
                     break
             else:
-                spans = ", ".join(f"{first}-{last}" for first, last in terminal.labels)
-                raise LabelsUnavailable(
-                    self._network, f"{path}[{i}].label", f"terminal {terminal.name!r} offers {spans}, not {label}"
-                )
+                raise LabelsUnavailable(self._network, terminal.name, label, terminal.labels)
             holder = holders.get(circuit)
             if holder is None and also is not None:
                 holder = also(circuit)
             if holder is not None and holder != service:
                 raise CircuitTaken(self._network, circuit.terminal, label, holder)
         if open_ends:
-            segment = self._choose(service, segment, path, avoid, also)
+            segment = self._choose(service, segment, avoid, also)
         if self._limited:
             self._check_quota(service, segment)
         return segment
@@ -131,18 +128,17 @@ class TerminalBook:
         self,
         service: int,
         segment: Segment,
-        path: str,
         avoid: Collection[Circuit],
         also: Callable[[Circuit], int | None] | None,
     ) -> Segment:
         chosen = {end.circuit for end in segment.ends if end.circuit.label is not None}
         mine = [e.circuit for held in self._segments.get(service, ()) for e in held.ends]
         ends: list[End] = []
-        for i, end in enumerate(segment.ends):
+        for end in segment.ends:
             circuit = end.circuit
             if circuit.label is None:
                 own = (c for c in mine if c.terminal == circuit.terminal and c not in chosen and c not in avoid)
-                circuit = next(own, None) or self._free(circuit.terminal, f"{path}[{i}].label", chosen, avoid, also)
+                circuit = next(own, None) or self._free(circuit.terminal, chosen, avoid, also)
                 chosen.add(circuit)
                 end = evolve(end, circuit=circuit)
             ends.append(end)
@@ -151,7 +147,6 @@ class TerminalBook:
     def _free(
         self,
         name: str,
-        path: str,
         chosen: Collection[Circuit],
         avoid: Collection[Circuit],
         also: Callable[[Circuit], int | None] | None,
@@ -165,7 +160,7 @@ class TerminalBook:
                 if circuit in chosen or circuit in avoid or (also is not None and also(circuit) is not None):
                     continue
                 return circuit
-        raise LabelsUnavailable(self._network, path, f"terminal {name!r} has no free label")
+        raise LabelsUnavailable(self._network, name)
 
     def _check_quota(self, service: int, segment: Segment) -> None:
         shares = _shares((*self._segments.get(service, ()), segment))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import Stopped
-from dpb_framework.reply import Reply
+from dpb_framework.reply import Reply, to_asyncio
 from dpb_nbi.wire import Request
 
 T = TypeVar("T")
@@ -24,9 +24,7 @@ class Calls:
 
     async def reply(self, reply: Reply[T]) -> T:
         """Return the value of *reply*, once it is there, or raise its error."""
-        if not reply.settled:
-            await _arrival(reply)
-        return reply.value
+        return reply.value if reply.settled else (await to_asyncio(reply)).value
 
     async def work(self, call: Callable[[], T]) -> T:
         """Return what *call* returns, run in a worker thread."""
@@ -37,18 +35,16 @@ class Calls:
 
         Back in the loop only once, when that reply is there.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply[Any]] = loop.create_future()
+        outcome: Reply[T] = Reply()
 
         def begun(reply: Reply[Reply[T]]) -> None:
             if reply.error is not None:
-                _post(loop, future, reply)
+                outcome.fail(reply.error)
             else:
-                reply.value.then(lambda inner: _post(loop, future, inner))
+                reply.value.then(outcome.follow)
 
         self.broker.work(call).then(begun)
-        value: T = (await future).value
-        return value
+        return (await to_asyncio(outcome)).value
 
     async def wait(self, reply: Reply[T], request: Request | None = None, seconds: float | None = None) -> T | None:
         """Return the value of *reply*, or None when *seconds* are over or the client of *request* is gone.
@@ -60,8 +56,7 @@ class Calls:
         if self._stopped:
             raise Stopped("the interface")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply[T] | None] = loop.create_future()
-        reply.then(lambda settled: _post(loop, future, settled))
+        future: asyncio.Future[Any] = to_asyncio(reply)
         self._waiting.add(future)
         watcher = None if request is None else asyncio.ensure_future(request.disconnected())
         timer = None if seconds is None else loop.call_later(seconds, _settle, future, None)
@@ -75,6 +70,8 @@ class Calls:
                 watcher.cancel()
             if timer is not None:
                 timer.cancel()
+            if not reply.settled:
+                reply.abandon()
         return None if arrived is None else arrived.value
 
     def stop(self) -> None:
@@ -85,24 +82,6 @@ class Calls:
             _settle(future, ended)
 
 
-async def _arrival(reply: Reply[Any]) -> None:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Reply[Any]] = loop.create_future()
-    reply.then(lambda settled: _post(loop, future, settled))
-    await future
-
-
 def _settle(future: asyncio.Future[Any], reply: Reply[Any] | None) -> None:
-    # The outcome travels inside, so that one which nobody awaits any more is no unhandled exception.
     if not future.done():
         future.set_result(reply)
-
-
-def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], reply: Reply[Any]) -> None:
-    """Settle *future* from whatever thread this is."""
-    try:
-        loop.call_soon_threadsafe(_settle, future, reply)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise
-        # The server has stopped: nobody waits for this any more.

@@ -104,14 +104,11 @@ def in_segment(error: DpbError, segment: Segment, names: Names) -> Problem:
     if isinstance(error, errors.TerminalUnknown):
         at = _end(segment, lambda c: c.terminal == error.terminal)
         return Problem.of(error, status=422, field=at and f"{at}.{names.terminal}")
-    if isinstance(error, errors.CircuitTaken):
+    if isinstance(error, errors.CircuitTaken | errors.LabelsUnavailable):
         at = _end(segment, lambda c: c.terminal == error.terminal and c.label == error.label)
-        return Problem.of(error, field=at and f"{at}.{names.label}")
-    if isinstance(error, errors.LabelsUnavailable):
-        if error.place.startswith("segment["):
-            return Problem.of(evolve(error, place=translate(error.place, names)), field=translate(error.place, names))
-        at = _end(segment, lambda c: c.terminal == error.place or str(c) == error.place)
-        return Problem.of(error, field=at and f"{at}.{names.label}")
+        # A label that the terminal never offers is a wrong field, whatever the state of the network.
+        never = isinstance(error, errors.LabelsUnavailable) and error.label is not None
+        return Problem.of(error, status=422 if never else None, field=at and f"{at}.{names.label}")
     if isinstance(error, errors.QuotaExceeded):
         at = _end(segment, lambda c: c.terminal == error.terminal)
         word = {"ingress": names.ingress, "egress": names.egress}.get(error.direction)

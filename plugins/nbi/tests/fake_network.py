@@ -297,7 +297,7 @@ class FakeNetwork(Network):
             if name not in self._terminals:
                 raise TerminalUnknown(self._name, name)
             if label is not None and not 1 <= label <= 4094:
-                raise LabelsUnavailable(self._name, name, f"label {label} is not offered")
+                raise LabelsUnavailable(self._name, name, label)
             if label is None:
                 label = next(i for i in range(1, 4095) if Circuit(name, i) not in taken)
             if Circuit(name, label) in taken:

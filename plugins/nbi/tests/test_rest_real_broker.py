@@ -99,7 +99,7 @@ def test_refusals_of_the_kernel_name_the_field_and_leave_the_service_dormant(cli
     assert client.post(f"{first}/define", ends(10)).status == 200
     client.post(f"{second}/define", ends(10)).problem(409, "circuit-taken", "segment[0].label")
     client.post(f"{second}/define", ends(11, rate=91)).problem(409, "no-capacity")
-    client.post(f"{second}/define", ends(5000)).problem(409, "labels-unavailable", "segment[0].label")
+    client.post(f"{second}/define", ends(5000)).problem(422, "labels-unavailable", "segment[0].label")
     body = ends(11)
     body["segment"][1]["terminal-name"] = "nowhere"
     client.post(f"{second}/define", body).problem(422, "terminal-unknown", "segment[1].terminal-name")
