@@ -170,14 +170,15 @@ class Part:
             self.bring(active=active)
         elif service.desired is Desired.DORMANT:
             self._define_again(service, status)
-        elif service.change is not Change.NONE:
-            if service.change is Change.PREPARED and commits:
-                self._ask(service.commit(SYSTEM), _nothing)  # type: ignore[arg-type]
-            elif service.change in (Change.PREPARED, Change.PREPARING) and aborts and not commits:
-                self._ask(service.abort(SYSTEM), _nothing)  # type: ignore[arg-type]
+        elif service.change is Change.PREPARED and commits:
+            self._ask(service.commit(SYSTEM), _nothing)  # type: ignore[arg-type]
+        elif service.change in (Change.PREPARED, Change.PREPARING) and aborts and not commits:
+            self._ask(service.abort(SYSTEM), _nothing)  # type: ignore[arg-type]
+        elif service.change in (Change.COMMITTING, Change.ABORTING) or (service.change is Change.PREPARING and commits):
+            return
         elif commits and not self.record.segment.same_as(service.segment) and status in _ESTABLISHED:
             self._ask(service.prepare(self.record.segment, SYSTEM), _nothing)  # type: ignore[arg-type]
-        elif active and service.desired is Desired.INACTIVE:
+        elif active and service.desired is Desired.INACTIVE:  # also while a change waits for its decision
             self._ask(service.activate(SYSTEM), _nothing)  # type: ignore[arg-type]
         elif not active and service.desired is Desired.ACTIVE:
             self._ask(service.deactivate(SYSTEM), _nothing)  # type: ignore[arg-type]
