@@ -16,6 +16,7 @@ from dpb_framework.model import (
     Circuit,
     Condition,
     Desired,
+    End,
     Fault,
     Segment,
     Status,
@@ -402,8 +403,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         """An inferior refused: plan again without what did not work, or give up."""
         network = self.network
         self._replans += 1
-        places = network.book.terminals
-        ends = {Circuit(places[e.circuit.terminal].place, e.circuit.label): e for e in self._ends()}
+        ends = self._places(self._chosen)
         open_ends = {Circuit(c.terminal, None) for c in (e.circuit for e in self._asked_ends()) if c.label is None}
         told = as_told(part, fault, network.name, ends)
         attempt = self._attempt(Role.CURRENT)
@@ -465,8 +465,11 @@ class AggregatorService(DrivenService["Aggregator"]):
         self._asked = self._chosen = None
         self._keep([self.record(), *puts, self._event()], [self._segment_key()], None, undo)
 
-    def _ends(self) -> tuple[Any, ...]:
-        return () if self._chosen is None else self._chosen.ends
+    def _places(self, segment: Segment | None) -> dict[Circuit, End]:
+        """The ends of a segment by `inferior:terminal` and label."""
+        terminals = self.network.book.terminals
+        ends = () if segment is None else segment.ends
+        return {Circuit(terminals[e.circuit.terminal].place, e.circuit.label): e for e in ends}
 
     def _asked_ends(self) -> tuple[Any, ...]:
         return () if self._asked is None else self._asked.ends
@@ -588,8 +591,8 @@ class AggregatorService(DrivenService["Aggregator"]):
                     part.bring(active=False)
                 ready = ready and part.established
             if part.refused is not None:
-                text = str(InferiorFailed(part.inferior.name, part.refused.text))
-                self._give_up_change(evolve(part.refused, text=text))
+                ends = self._places(self._next_chosen)
+                self._give_up_change(as_told(part, part.refused, self.network.name, ends))
                 return
         if ready:
             self._stop_the_clock()
@@ -644,6 +647,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         self._linger(self._chosen)
         self._asked, self._chosen = self._next_asked, self._next_chosen
         self._next_asked = self._next_chosen = None
+        self._succeeded()
         ahead.role, current.role = Role.CURRENT, Role.RETIRED
         current.parts = _without_shared(current.parts, ahead.parts)
         puts: list[Record] = [self.record(), self._segment_record(), self._event()]

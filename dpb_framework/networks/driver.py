@@ -514,6 +514,11 @@ class DrivenService(Service, Generic[N]):
         self.network.commit([self.record(), self._event(), *puts], drops)
         self._changed()
 
+    def _succeeded(self) -> None:
+        """A change succeeds: what did not succeed before is no news any more, unless it is why the service failed."""
+        if self._status is not Status.FAILED:
+            self._error = None
+
     def _set_conditions(self, conditions: Collection[Condition]) -> None:
         ordered = tuple(sorted(set(conditions)))
         if ordered != self._conditions:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dpb_framework.contracts import Network, Service, Subservice
-from dpb_framework.errors import CommitFailed, ServiceGone, ServiceUnknown, Stopped, TimedOut, Unreachable
+from dpb_framework.errors import CommitFailed, Remembered, ServiceGone, ServiceUnknown, Stopped, TimedOut, Unreachable
 from dpb_framework.model import SYSTEM, Change, Desired, Fault, Status
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import nothing
@@ -114,6 +114,8 @@ class Part:
         elif isinstance(error, _UNKNOWN):
             self.lost = Fault.of(error)
             self._retry()
+        elif isinstance(error, Remembered):
+            self.refused = Fault(error.kind, error.text, error.known)
         else:
             self.refused = Fault.of(error)
         self.owner.poke()

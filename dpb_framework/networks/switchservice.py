@@ -122,6 +122,7 @@ class SwitchService(DrivenService["Switch"]):
         self._asked, self._chosen = self._next_asked, self._next_chosen
         self._next_asked = self._next_chosen = None
         self._change = Change.COMMITTING
+        self._succeeded()
         self._keep([self.record(), self._segment_record(), self._event()], [self._segment_key(Role.NEXT)], reply, undo)
 
     def _withdraw(self, reply: Reply[None]) -> None:
