@@ -161,7 +161,7 @@ STEPS = ("create", "define", "activate", "await ACTIVE", "release", "await RELEA
 
 
 def disk(folder: Path, times: int = 200) -> dict[str, float]:
-    """What durability costs in *folder*, medians in ms: fdatasync after 4 KiB, and a commit of SQLite as in the store."""
+    """What durability costs in *folder*, medians in ms: fdatasync after 4 KiB, a commit of SQLite as in the store."""
     synced = []
     file = folder / "sync"
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
