@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -163,6 +164,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
         reply = self.store.submit(Batch(puts, drops))
         events = [record.event for record in puts if type(record) is EventRecord]
         if reply.settled:
+            if reply.error is not None and events:
+                self._number_again(events)
             if then is not None:
                 self.strand.post(partial(then, reply.error))
             if events:
@@ -170,6 +173,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
             return
 
         def kept(settled: Reply[None]) -> None:
+            if settled.error is not None and events:
+                self.strand.hand_over(partial(self._number_again, events), self.runtime)
             if then is not None:
                 self.strand.hand_over(partial(then, settled.error), self.runtime)
             elif settled.error is not None:
@@ -184,6 +189,14 @@ class BaseNetwork(NetworkKind, Generic[S]):
         event = Event(self._name, self._next_event, kind, data)
         self._next_event += 1
         return EventRecord(event, time.time_ns() // 1000)
+
+    def _number_again(self, events: Sequence[Event]) -> None:
+        """Use the numbers of events that were not kept for the next ones, if none came after them.
+
+        If some did, a gap stays, which streams tell as `resync`.
+        """
+        if self._next_event == events[-1].number + 1:
+            self._next_event = events[0].number
 
     def _publish(self, events: Sequence[Event], error: BaseException | None) -> None:
         if error is not None:
@@ -225,7 +238,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
         """The stored events above *after*."""
         recent = list(self._recent)
         if recent and recent[0].number <= after + 1:
-            return recent[max(0, after + 1 - recent[0].number) :][:limit]
+            first = bisect_right(recent, after, key=lambda event: event.number)  # a commit that failed leaves a gap
+            return recent[first : first + limit]
         return self.store.events(self._name, after, limit)
 
     @property

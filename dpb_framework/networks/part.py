@@ -253,6 +253,13 @@ class Part:
         """Stop watching: another attempt takes the inferior's service over."""
         self._cancel()
         self._unwatch()
+        self._unwatch = nothing
+
+    def take_back(self) -> None:
+        """Watch again: `let_go` was part of a decision that was not kept."""
+        if self.service is not None and self._unwatch is nothing:
+            self._unwatch = self.service.watch(self.owner.poked)
+            self._again = True
 
 
 def _nothing(_: object) -> None:
