@@ -181,7 +181,8 @@ class TerminalBook:
     def hold(self, service: int, owner: str, segments: Iterable[Segment]) -> None:
         """Let *service* hold just *segments* (none: it holds nothing any more)."""
         segments = tuple(segments)
-        for held in self._segments.pop(service, ()):
+        gone = self._segments.pop(service, ())
+        for held in gone:
             for end in held.ends:
                 circuit = end.circuit
                 if self.holders.pop(circuit, None) is not None and circuit.label is not None:
@@ -189,13 +190,13 @@ class TerminalBook:
         shares = _shares(segments)
         before = self._shares.pop(service, None)
         if before:
-            self._count(self._owners.pop(service, owner), before, -1)
+            self._count(self._owners.pop(service, owner), before, _circuits(gone), -1)
         if not segments:
             return
         self._segments[service] = segments
         self._shares[service] = shares
         self._owners[service] = owner
-        self._count(owner, shares, 1)
+        self._count(owner, shares, _circuits(segments), 1)
         for held in segments:
             for end in held.ends:
                 circuit = end.circuit
@@ -203,27 +204,34 @@ class TerminalBook:
                 if circuit.label is not None:
                     self._labels[circuit.terminal][circuit.label] = service
 
-    def _count(self, owner: str, shares: Mapping[str, tuple[int, int]], sign: int) -> None:
+    def _count(self, owner: str, shares: Mapping[str, tuple[int, int]], circuits: int, sign: int) -> None:
         totals = self._totals.setdefault(owner, [0, 0, 0, 0])
         totals[0] += sign
+        totals[1] += sign * circuits
         for name, (ingress, egress) in shares.items():
             used = self._used[name]
             used[0] += sign * ingress
             used[1] += sign * egress
-            totals[1] += sign
             totals[2] += sign * ingress
             totals[3] += sign * egress
         if not totals[0]:
             del self._totals[owner]
 
     def totals(self, owner: str, without: int) -> Totals:
-        """What *owner* holds, the service *without* left out. Circuits count once for each terminal of a service."""
+        """What *owner* holds, the service *without* left out."""
         services, circuits, ingress, egress = self._totals.get(owner, (0, 0, 0, 0))
         if self._owners.get(without) == owner:
             shares = self._shares[without].values()
-            services, circuits = services - 1, circuits - len(shares)
+            services, circuits = services - 1, circuits - _circuits(self._segments[without])
             ingress, egress = ingress - sum(s[0] for s in shares), egress - sum(s[1] for s in shares)
         return Totals(services, circuits, ingress, egress)
+
+
+def _circuits(segments: tuple[Segment, ...]) -> int:
+    """How many different circuits the segments have."""
+    if len(segments) == 1:
+        return len(segments[0].ends)
+    return len({end.circuit for segment in segments for end in segment.ends})
 
 
 def _shares(segments: tuple[Segment, ...]) -> dict[str, tuple[int, int]]:

@@ -61,7 +61,7 @@ class World:
 
     *store* and *runtime* stand in for a `MemoryStore` and a `ManualRuntime`; *runtime* is a function because each
     restart needs a new one. With *steps* every commit, every answer of it and every command to a device is a task
-    of its own (needs the manual runtime). *lines* names inferior networks that are reached by a `Line`. *listeners*
+    of its own (needs the manual runtime); with *leaves* only the commands to devices are left to leaves. *lines* names inferior networks that are reached by a `Line`. *listeners*
     take part in the hooks.
     """
 
@@ -72,6 +72,7 @@ class World:
         store: Store | None = None,
         runtime: Callable[[], Runtime] = ManualRuntime,
         steps: bool = False,
+        leaves: bool = False,
         lines: Collection[str] = (),
         listeners: Mapping[str, object] | None = None,
         inferior_timeout: float = 10.0,
@@ -81,6 +82,7 @@ class World:
         self.store = FaultyStore(store or MemoryStore())
         self.lines = {name: Line(name) for name in lines}
         self.steps = steps
+        self.leaves = leaves or steps
         self._listeners = dict(listeners or {})
         self._make_runtime = runtime
         self._numbers = BrokerConfig(inferior_timeout=inferior_timeout, replans=replans)
@@ -361,8 +363,8 @@ class _Shop(Workshop):
         return self.store.uuid
 
     def make(self, group: str, name: str, contract: type[T], settings: Mapping[str, Any], key: str) -> T:
-        """Make another plugin; with steps the emulated fabric is one that the kernel calls in a leaf."""
-        if self._broker.world.steps and (group, name) == (plugins.FABRICS, "emulated"):
+        """Make another plugin; with leaves the emulated fabric is one that the kernel calls in a leaf."""
+        if self._broker.world.leaves and (group, name) == (plugins.FABRICS, "emulated"):
             return cast(T, BlockingFabric(**settings))
         made = _load(group, name, contract)  # type: ignore[arg-type]  # mypy does not see that classes are hashable
         return cast(T, made(**check_call(made, settings, f"{self.path}.{key}")))

@@ -1,0 +1,116 @@
+"""Networks on real threads: as few as there can be, and many."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from dpb_framework.contracts import Service
+from dpb_framework.errors import CircuitTaken
+from dpb_framework.model import Segment, Status
+from dpb_framework.runtime import Runtime
+from dpb_framework.testing.world import CALLER, World, line, three_levels
+
+
+def one_of_each() -> Runtime:
+    return Runtime(workers=1, leaf_threads=1)
+
+
+def blocking(world: World) -> None:
+    """Let every device be called in its leaf, and let it take a while."""
+    for name, settings in world.layout.networks.items():
+        if settings["kind"] == "switch":
+            world.device(name).fault(delay=0.002, count=40)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_twelve_defines_at_once_through_three_levels(leaves: bool) -> None:
+    """One worker and one thread for each leaf are enough: nobody waits for an inferior in a thread."""
+    with World(three_levels(), runtime=one_of_each, leaves=leaves) as world:
+        if leaves:
+            blocking(world)
+        services: list[Service] = []
+        together = threading.Barrier(12)
+
+        def define(number: int) -> None:
+            together.wait(20)
+            ends = [("a", number, 10, 10), ("d", number, 10, 10), ("e", number, 10, 10)][: 2 + number % 2]
+            service = world.network("all").create(CALLER, f"n{number}", Segment.of(*ends)).result(20)
+            service.activate(CALLER).result(20)
+            services.append(service)
+
+        threads = [threading.Thread(target=define, args=(number,)) for number in range(1, 13)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(services) == 12
+        for service in services:
+            assert service.wait({Status.ACTIVE}, 20).result(20) is Status.ACTIVE
+        assert world.carries("all", "a", 3) == {("d", 3), ("e", 3)}
+        for service in services:
+            service.release(CALLER)
+        for service in services:
+            assert service.wait({Status.RELEASED}, 20).result(20) is Status.RELEASED
+        world.until(lambda: world.leftovers() == [])
+
+
+def test_one_circuit_for_many_who_want_it_at_once() -> None:
+    with World(line(2), runtime=Runtime) as world:
+        segment = Segment.of(("t1", 1, 10, 10), ("t2", 1, 10, 10))
+        outcomes: list[str] = []
+        together = threading.Barrier(8)
+
+        def race() -> None:
+            together.wait(20)
+            try:
+                world.network("net").create(CALLER, None, segment).result(20)
+                outcomes.append("got it")
+            except CircuitTaken:
+                outcomes.append("taken")
+
+        threads = [threading.Thread(target=race) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(outcomes) == ["got it"] + ["taken"] * 7
+        assert len({s.id for s in world.network("net").services()}) == 1
+
+
+def test_one_handle_for_many_who_create_with_it_at_once() -> None:
+    with World(line(2), runtime=Runtime) as world:
+        segment = Segment.of(("t1", 1, 10, 10), ("t2", 1, 10, 10))
+        together = threading.Barrier(8)
+        found: list[int] = []
+
+        def race() -> None:
+            together.wait(20)
+            found.append(world.network("net").create(CALLER, "mine", segment).result(20).id)
+
+        threads = [threading.Thread(target=race) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert found == [1] * 8
+
+
+def test_a_kernel_thread_may_not_block() -> None:
+    """A watcher that waits for a reply would hold the strand for ever: it is told so at once."""
+    with World(line(2), runtime=one_of_each) as world:
+        service = world.establish("s1", ("t", 1, 10, 10), ("u", 1, 10, 10))
+        told: list[BaseException] = []
+
+        def waits(_: Service) -> None:
+            reply = service.wait({Status.RELEASED}, 20)
+            try:
+                reply.result(20)
+            except RuntimeError as error:
+                told.append(error)
+
+        service.watch(waits)
+        world.activate(service)
+        world.until(lambda: bool(told))
+        assert "then()" in str(told[0])
