@@ -7,13 +7,19 @@ import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
 
 from dpb_framework.contracts import Bridge, Channel
-from dpb_framework.errors import BadArgument
+from dpb_framework.errors import BadArgument, ConfigInvalid
 from dpb_framework.model import TrafficFlow
+from dpb_framework.serialise import build
+
+T = TypeVar("T")
+
+Row: TypeAlias = tuple[str, int, int, int]
+"""A channel on the wire: interface, label, ingress and egress in kbit/s."""
 
 MAX_LINE = 16 * 1024 * 1024
 """The longest line that either side takes, in octets."""
@@ -100,22 +106,34 @@ def decode(line: bytes) -> dict[str, Any]:
     return message
 
 
+def take(kind: type[T], value: object, path: str) -> T:
+    """Return the value of *kind* that a message has at *path*; `BadArgument` tells what is wrong with it."""
+    try:
+        return build(kind, value, path)
+    except ConfigInvalid as error:
+        raise BadArgument(error.path, error.problem) from None
+
+
 def plain_channels(bridge: Bridge) -> list[list[Any]]:
     """Return a bridge's channels as `[interface, label, ingress, egress]`, rates in kbit/s."""
-    return [[c.interface, c.label, flow.ingress, flow.egress] for c, flow in bridge.channels.items()]
+    return [[*row] for row in rows_of(bridge)]
+
+
+def rows_of(bridge: Bridge) -> tuple[Row, ...]:
+    """Return a bridge's channels."""
+    return tuple((c.interface, c.label, flow.ingress, flow.egress) for c, flow in bridge.channels.items())
 
 
 def parse_channels(value: object, path: str = "channels") -> dict[Channel, TrafficFlow]:
     """The opposite; `BadArgument` names what is wrong."""
-    if not isinstance(value, list):
-        raise BadArgument(path, "expected a list of [interface, label, ingress, egress]")
+    return channels_of(take(tuple[Row, ...], value, path), path)
+
+
+def channels_of(rows: tuple[Row, ...], path: str) -> dict[Channel, TrafficFlow]:
+    """Return the channels of *rows* with their rates; `BadArgument` if one is there twice."""
     channels: dict[Channel, TrafficFlow] = {}
-    for i, item in enumerate(value):
-        match item:
-            case [str(interface), int(label), int(ingress), int(egress)] if not any(type(n) is bool for n in item):
-                channel = Channel(interface, label)
-            case _:
-                raise BadArgument(f"{path}[{i}]", "expected [interface, label, ingress, egress]")
+    for i, (interface, label, ingress, egress) in enumerate(rows):
+        channel = Channel(interface, label)
         if channel in channels:
             raise BadArgument(f"{path}[{i}]", f"channel {channel} is there twice")
         channels[channel] = TrafficFlow(ingress, egress)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import ge, optional
 
 from dpb_framework.contracts import Bridge, Channel
 from dpb_framework.emulated.device import Device, make_bridge
-from dpb_framework.emulated.protocol import parse_channels, plain_channels
+from dpb_framework.emulated.protocol import Row, channels_of, parse_channels, plain_channels, rows_of, take
 from dpb_framework.emulated.script import COMMANDS, FaultKind
 from dpb_framework.errors import BadArgument, DpbError, FabricRefused
+from dpb_framework.serialise import build, plain
 
 Message = dict[str, Any]
 
@@ -31,6 +33,17 @@ class Outcome:
     delay: float = 0.0
     fault: FaultKind | None = None
     lost: bool = False
+
+
+@frozen
+class Kept:
+    """What is kept of a device: channels of bridges by key and of strangers by name, and how it is configured."""
+
+    bridges: Mapping[str, tuple[Row, ...]]
+    strangers: Mapping[str, tuple[Row, ...]]
+    ports_down: tuple[str, ...]
+    ports: int | None = field(validator=optional(ge(0)))
+    limit: int | None = field(validator=optional(ge(0)))
 
 
 class Rack:
@@ -86,27 +99,29 @@ class Rack:
     def snapshot(self) -> Message:
         """Return what is to be kept, as plain data."""
         return {
-            name: {
-                "bridges": {key: plain_channels(bridge) for key, bridge in device.holds().items()},
-                "strangers": {key: plain_channels(bridge) for key, bridge in device.strangers.items()},
-                "ports-down": list(device.ports_down),
-                "ports": device.names.ports,
-                "limit": device.limit,
-            }
+            name: plain(
+                Kept(
+                    {key: rows_of(bridge) for key, bridge in device.holds().items()},
+                    {key: rows_of(bridge) for key, bridge in device.strangers.items()},
+                    device.ports_down,
+                    device.names.ports,
+                    device.limit,
+                )
+            )
             for name, device in self._devices.items()
         }
 
     def restore(self, kept: Message) -> None:
         """Have what `snapshot` gave; any fault in it is an error."""
-        for name, state in kept.items():
-            device = self._devices[name] = Device(name, ports=_number(state, "ports"))
-            for key, channels in state["strangers"].items():
-                device.stranger(key, parse_channels(channels))
-            for key, channels in state["bridges"].items():
-                device.ensure(make_bridge(key, parse_channels(channels)))
-            for port in state["ports-down"]:
+        for name, state in build(dict[str, Kept], kept, "$.devices").items():
+            device = self._devices[name] = Device(name, ports=state.ports)
+            for key, rows in state.strangers.items():
+                device.stranger(key, channels_of(rows, key))
+            for key, rows in state.bridges.items():
+                device.ensure(make_bridge(key, channels_of(rows, key)))
+            for port in state.ports_down:
                 device.port_down(port)
-            device.limit = _number(state, "limit")
+            device.limit = state.limit
             device.forget_calls()
 
     def _ensure(self, device: Device, message: Message) -> tuple[bool, Message]:
@@ -140,11 +155,9 @@ class Rack:
         return True, {}
 
     def _carries(self, device: Device, message: Message) -> tuple[bool, Message]:
-        match message.get("channel"):
-            case [str(interface), int(label)]:
-                out = device.carries(Channel(interface, label))
-                return False, {"out": [[other.interface, other.label] for other in sorted(out)]}
-        raise BadArgument("channel", "expected [interface, label]")
+        interface, label = take(tuple[str, int], message.get("channel"), "channel")
+        out = device.carries(Channel(interface, label))
+        return False, {"out": [[other.interface, other.label] for other in sorted(out)]}
 
     def _stranger(self, device: Device, message: Message) -> tuple[bool, Message]:
         name = _text(message, "name")
@@ -196,28 +209,19 @@ def _listing(device: Device) -> Message:
 
 
 def _text(message: Message, word: str) -> str:
-    value = message.get(word)
-    if not isinstance(value, str):
-        raise BadArgument(word, "expected text")
-    return value
+    return take(str, message.get(word), word)
 
 
-def _texts(message: Message, word: str) -> list[str]:
-    value = message.get(word)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise BadArgument(word, "expected a list of texts")
-    return value
+def _texts(message: Message, word: str) -> tuple[str, ...]:
+    return take(tuple[str, ...], message.get(word), word)
 
 
 def _flag(message: Message) -> bool:
-    value = message.get("up")
-    if not isinstance(value, bool):
-        raise BadArgument("up", "expected true or false")
-    return value
+    return take(bool, message.get("up"), "up")
 
 
 def _number(message: Message, word: str) -> int | None:
     value = message.get(word)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise BadArgument(word, "expected a number, or nothing")
+    if value is not None and take(int, value, word) < 0:
+        raise BadArgument(word, f"expected a number of at least 0, or nothing, got {value}"[:200])
     return value

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Table
 
@@ -24,15 +24,14 @@ from dpb_framework.contracts.store import (
     TerminalRecord,
     TrunkRecord,
 )
+from dpb_framework.errors import ConfigInvalid
 from dpb_framework.model import (
-    Chord,
     Circuit,
     Desired,
     End,
     Event,
     EventKind,
     Fault,
-    Fragment,
     LabelRange,
     NetworkModel,
     Segment,
@@ -42,8 +41,11 @@ from dpb_framework.model import (
     Trunk,
     Tunnel,
 )
+from dpb_framework.serialise import build
 from dpb_store import tables
 from dpb_store.statements import Row
+
+_T = TypeVar("_T")
 
 Rows: TypeAlias = Callable[[Table], Iterable[Row]]
 """Gives all rows of a table."""
@@ -72,6 +74,13 @@ def _load(text: str) -> Any:
     return value
 
 
+def _built(kind: type[_T], text: str) -> _T:
+    try:
+        return build(kind, _load(text))
+    except ConfigInvalid as error:
+        raise ValueError(f"a {kind.__name__} of another form: {error}") from None
+
+
 def contents(rows: Rows) -> dict[type[Record], list[Record]]:
     """Return every table but the events. `ValueError`, `KeyError` or `TypeError` for what is no record of ours."""
     return {
@@ -82,7 +91,8 @@ def contents(rows: Rows) -> dict[type[Record], list[Record]]:
         SegmentRecord: list(_segments(rows(tables.circuit))),
         AttemptRecord: list(_attempts(rows)),
         ModelRecord: [
-            ModelRecord(network, inferior, model(text)) for network, inferior, text in rows(tables.inferior_model)
+            ModelRecord(network, inferior, _built(NetworkModel, text))
+            for network, inferior, text in rows(tables.inferior_model)
         ],
         Item: [item(row) for row in rows(tables.item)],
     }
@@ -119,7 +129,7 @@ def _service(row: Row) -> ServiceRecord:
         _STATUS[status],
         bool(remembered),
         change,
-        None if error is None else fault(error),
+        None if error is None else _built(Fault, error),
     )
 
 
@@ -168,27 +178,8 @@ def item(row: Row) -> Item:
     return Item(namespace, name, _load(value), version)
 
 
-def fault(text: str) -> Fault:
-    """Read what `encode.fault_json` wrote."""
-    value: dict[str, Any] = _load(text)
-    return Fault(value["code"], value["text"], value["facts"])
-
-
 def segment(text: str) -> Segment:
     """Read what `encode.segment_json` wrote."""
     return Segment(
         [End(Circuit(terminal, label), _flow(ingress, egress)) for terminal, label, ingress, egress in _load(text)]
-    )
-
-
-def model(text: str) -> NetworkModel:
-    """Read what `encode.model_json` wrote."""
-    return NetworkModel(
-        tuple(
-            Fragment(
-                tuple(fragment["terminals"]),
-                None if fragment["chords"] is None else tuple(Chord(*chord) for chord in fragment["chords"]),
-            )
-            for fragment in _load(text)
-        )
     )

@@ -23,7 +23,9 @@ from dpb_framework.contracts.store import (
     TerminalRecord,
     TrunkRecord,
 )
-from dpb_framework.model import Fault, NetworkModel, Segment
+from dpb_framework.errors import BadArgument
+from dpb_framework.model import Segment
+from dpb_framework.serialise import plain
 from dpb_store import tables
 from dpb_store.statements import Row, Statements, Work
 
@@ -103,7 +105,7 @@ def work(group: Group, statements: Statements) -> Work:
         if records:
             try:
                 encode(records, statements, result)
-            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            except (ValueError, TypeError, AttributeError, RecursionError, BadArgument) as error:
                 raise ValueError(f"a {table.__name__} cannot be kept: {error}") from error
     return result
 
@@ -163,7 +165,7 @@ def _services(records: dict[Key, Any], statements: Statements, work: Work) -> No
             r.status.value,
             r.remembered,
             str(getattr(r.change, "value", r.change)),
-            None if r.error is None else fault_json(r.error),
+            None if r.error is None else _json(plain(r.error)),
         )
         for r in records.values()
     ]
@@ -217,7 +219,7 @@ def _events(records: dict[Key, Any], statements: Statements, work: Work) -> None
 
 
 def _models(records: dict[Key, Any], statements: Statements, work: Work) -> None:
-    rows = [(r.network, r.inferior, model_json(r.model)) for r in records.values()]
+    rows = [(r.network, r.inferior, _json(plain(r.model))) for r in records.values()]
     work.append((statements.put[tables.inferior_model], rows))
 
 
@@ -240,26 +242,9 @@ _ENCODERS: tuple[tuple[type[Record], Callable[[dict[Key, Any], Statements, Work]
 )
 
 
-def fault_json(fault: Fault) -> str:
-    """Return a fault as text; `decode.fault` reads it."""
-    return _json({"code": fault.code, "text": fault.text, "facts": fault.facts})
-
-
 def segment_json(segment: Segment) -> str:
-    """Return a subservice's segment as text, [terminal, label, ingress, egress] for each end."""
+    """Return a subservice's segment as text, [terminal, label, ingress, egress] for each end.
+
+    `decode.segment` reads it. Seven to a service, in every admission: not by the converter, which is for what is rare.
+    """
     return _json([[e.circuit.terminal, e.circuit.label, e.flow.ingress, e.flow.egress] for e in segment.ends])
-
-
-def model_json(model: NetworkModel) -> str:
-    """Return a model as text: fragments with terminals and chords [a, b, up, down, delay]; `decode.model` reads it."""
-    return _json(
-        [
-            {
-                "terminals": fragment.terminals,
-                "chords": None
-                if fragment.chords is None
-                else [[c.a, c.b, c.upstream, c.downstream, c.delay] for c in fragment.chords],
-            }
-            for fragment in model.fragments
-        ]
-    )
