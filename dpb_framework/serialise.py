@@ -101,8 +101,11 @@ def _converter() -> Converter:
     # For these and their subclasses (enumerations of text among them) cattrs looks at its own hooks first.
     for kind in (str, bytes, int, float, Path):
         converter.register_structure_hook(kind, lambda data, kind: _scalar_reader(kind)(data, kind))
-    for kind in (str, bytes, Path):
-        converter.register_unstructure_hook(kind, lambda value: _scalar_writer(value.__class__)(value))
+    converter.register_unstructure_hook(
+        str, lambda value: value.value if isinstance(value, Enum) else _exact(value, str)
+    )
+    converter.register_unstructure_hook(bytes, lambda value: _scalar_writer(bytes)(value))
+    converter.register_unstructure_hook(Path, lambda value: _scalar_writer(Path)(value))
     return converter
 
 
