@@ -1,4 +1,7 @@
-"""What holds for every test: nothing of the user's own folders is read or written."""
+"""What holds for every test of this repository: nothing of the user's own folders is read or written.
+
+Here at the root, so that it holds for `pytest plugins/store` as well as for all tests at once.
+"""
 
 from __future__ import annotations
 
@@ -23,5 +26,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder, in the process that made it."""
     if _made is not None:
         shutil.rmtree(_made, ignore_errors=True)
