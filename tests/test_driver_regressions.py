@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dpb_framework.model import Circuit, Segment, Status
+from dpb_framework.testing.layout import Layout
 from dpb_framework.testing.world import CALLER, World, one_switch, triangle
 
 
@@ -27,3 +28,26 @@ def test_a_service_with_a_prepared_change_is_activated_and_deactivated() -> None
         world.ask(service.commit(CALLER))
         world.activate(service)
         assert world.carries("net", "t1", 1) == {("t2", 1)}
+
+
+def test_a_define_that_fails_after_a_crankback_gives_its_circuits_back() -> None:
+    layout = Layout().switch("s1", "t", "u").switch("s2", "t")
+    layout.aggregator("net", ("s1", "s2"), {"t1": "s1:t", "u1": "s1:u", "t2": "s2:t"})
+    layout.trunk("net", "s1:x", "s2:x", labels=((1, 1, 1),))
+    with World(layout) as world:
+        world.establish("s1", ("x", 1, 10, 10), ("u", 9, 10, 10))  # a stranger has the trunk's only label
+        service = world.ask(world.network("net").create(CALLER, None, Segment.of(("t1", 1, 10, 10), ("t2", 1, 10, 10))))
+        world.reach(service, Status.DORMANT)
+        assert service.error is not None
+        assert service.error.code == "no-capacity"
+        world.establish("net", ("t1", 1, 10, 10), ("u1", 1, 10, 10))
+
+
+def test_a_define_that_failed_out_of_contact_leaves_no_condition() -> None:
+    with World(triangle(), lines=("s1",)) as world:
+        world.lines["s1"].cut()
+        service = world.ask(world.network("net").create(CALLER, None, Segment.of(("t1", 1, 10, 10), ("t2", 1, 10, 10))))
+        world.reach(service, Status.DORMANT)
+        world.lines["s1"].mend()
+        world.pass_time(20)
+        assert service.conditions == ()

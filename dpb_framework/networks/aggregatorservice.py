@@ -166,6 +166,8 @@ class AggregatorService(DrivenService["Aggregator"]):
                     self._credit(number)
                 else:
                     self._attempts[number].role, self._attempts[number].parts = saved[number]
+                    for part in self._attempts[number].parts:
+                        part.take_back()
             self._lingering = lingering
             undo()
 
@@ -258,7 +260,10 @@ class AggregatorService(DrivenService["Aggregator"]):
         if self._committing or self._finishing or self._paused or self._status is Status.RELEASED:
             return
         self._advance_removals()
-        if self._committing or self._finishing or self._desired in (Desired.DORMANT, Desired.RELEASED):
+        if self._committing or self._finishing:
+            return
+        if self._desired in (Desired.DORMANT, Desired.RELEASED):
+            self._tell_conditions()  # those of the parts that are wanted no more end
             return
         current = self._attempt(Role.CURRENT)
         if current is None:
@@ -276,6 +281,9 @@ class AggregatorService(DrivenService["Aggregator"]):
     def _advance_removals(self) -> None:
         if self._change is Change.COMMITTING:
             return  # what the old segment used is given back when all inferiors have the new one
+        if self._lingering and not any(a.role is Role.RETIRED for a in self._attempts.values()):
+            self._lingering = []  # no inferior has these circuits any more
+            self.rehold()
         retired = [a for a in self._attempts.values() if a.role is Role.RETIRED and not a.dropping]
         done = []
         for attempt in retired:
@@ -302,9 +310,6 @@ class AggregatorService(DrivenService["Aggregator"]):
         if error is not None:
             self._pause()
             return
-        if self._lingering and not any(a.role is Role.RETIRED for a in self._attempts.values()):
-            self._lingering = []
-            self.rehold()
         self.advance()
 
     def _finish(self) -> None:
