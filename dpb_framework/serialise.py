@@ -17,15 +17,14 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import attrs
+from cattrs import AttributeValidationNote, ClassValidationError, Converter
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from dpb_framework.errors import BadArgument, ConfigInvalid, DpbError
 from dpb_framework.settings import nearest
-
-if TYPE_CHECKING:
-    from cattrs import Converter
 
 T = TypeVar("T")
 _SCALARS = frozenset({str, int, bool})
@@ -90,10 +89,8 @@ def _converter() -> Converter:
     """Make the converter, when it is first needed.
 
     Hooks are made for each class when it is first met, so that classes of plugins loaded later are known as well as
-    ours. Importing cattrs takes a good part of a command's start, and most commands convert nothing.
+    ours.
     """
-    from cattrs import Converter
-
     converter = Converter()
     # One factory each for everything: cattrs' own hooks coerce, and let through what they do not know.
     converter.register_structure_hook_factory(lambda _: True, lambda kind: _reader(kind, converter))
@@ -148,9 +145,6 @@ def _scalar_reader(kind: Any) -> Reader:
 
 
 def _class_reader(kind: Any, converter: Converter) -> Reader:
-    from cattrs import AttributeValidationNote, ClassValidationError
-    from cattrs.gen import make_dict_structure_fn
-
     attrs.resolve_types(kind)
     names = tuple(field.name for field in attrs.fields(kind) if field.init)
     try:
@@ -230,8 +224,6 @@ def _scalar_writer(kind: Any) -> Writer:
 
 
 def _class_writer(kind: Any, converter: Converter) -> Writer:
-    from cattrs.gen import make_dict_unstructure_fn
-
     attrs.resolve_types(kind)
     for field in attrs.fields(kind):
         _know_enumerations(field.type, converter)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from typing import Any
 import pytest
 from attrs import evolve, field, frozen
 from attrs.validators import ge
+from dpb_store import SqlStore
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpb_framework.contracts import Capability, Role, ServiceRecord
+from dpb_framework.contracts import Batch, Capability, ModelRecord, NetworkRecord, Role, ServiceRecord
 from dpb_framework.emulated.rack import Kept
-from dpb_framework.errors import BadArgument, ConfigInvalid
+from dpb_framework.errors import BadArgument, CommitFailed, ConfigInvalid, StoreInvalid
 from dpb_framework.model import (
     Caller,
     Change,
@@ -341,11 +344,39 @@ def test_a_class_with_fields_of_other_kinds_is_refused_before_anything_is_lost(k
         plain(kind({}))
 
 
+# -- in the store -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    opened = SqlStore(url=str(tmp_path / "dpb.sqlite"))
+    opened.open()
+    opened.submit(Batch((NetworkRecord("net", "aggregator", 1),))).result(30)
+    yield opened
+    opened.close()
+
+
+def test_a_fault_that_cannot_be_read_again_fails_its_batch(store: SqlStore) -> None:
+    record = evolve(SERVICE, error=Fault("c", "t", {"x": {1, 2}}))
+    with pytest.raises(CommitFailed, match=r"a ServiceRecord cannot be kept: \$\.facts\.x: set is no plain data"):
+        store.submit(Batch((record,))).result(30)
+
+
+def test_a_model_of_another_form_is_one_line_with_its_path(store: SqlStore, tmp_path: Path) -> None:
+    store.submit(Batch((ModelRecord("net", "inferior", MODEL),))).result(30)
+    text = json.dumps(changed(MODEL, "fragments", 0, "chords", 1, "delay", to="6"))
+    with closing(sqlite3.connect(tmp_path / "dpb.sqlite")) as database, database:
+        database.execute("UPDATE inferior_model SET model = ?", (text,))
+    with pytest.raises(StoreInvalid, match=r"\$\.fragments\[0\]\.chords\[1\]\.delay: expected an integer, got '6'"):
+        store.load()
+
+
 # -- its place in the house ---------------------------------------------------------------------
 
 
-def test_whoever_converts_nothing_does_not_wait_for_cattrs() -> None:
-    program = "import sys, dpb_framework.serialise; print('cattrs' in sys.modules)"
+def test_the_command_line_does_not_wait_for_cattrs() -> None:
+    """Importing it takes longer than all else that a client's command begins with."""
+    program = "import sys, dpb_framework.cli; print('cattrs' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
 
