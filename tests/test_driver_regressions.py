@@ -51,3 +51,23 @@ def test_a_define_that_failed_out_of_contact_leaves_no_condition() -> None:
         world.lines["s1"].mend()
         world.pass_time(20)
         assert service.conditions == ()
+
+
+def test_a_restart_with_a_prepared_change_leaves_no_condition() -> None:
+    with World(triangle()) as world:
+        service = world.establish("net", ("t1", 1, 10, 10), ("t2", 1, 10, 10), active=True)
+        world.ask(service.prepare(Segment.of(("t1", 1, 20, 20), ("t3", 1, 20, 20)), CALLER))
+        world.restart(die=True)
+        assert world.find(service).conditions == ()
+
+
+def test_contact_is_confirmed_when_only_an_answer_was_lost() -> None:
+    with World(triangle(), lines=("s1",)) as world:
+        service = world.establish("net", ("t1", 1, 10, 10), ("t2", 1, 10, 10), active=True)
+        world.lines["s1"].mute()
+        world.ask(service.deactivate(CALLER))
+        world.pass_time(30)
+        world.lines["s1"].mend()
+        world.pass_time(60)
+        assert service.status is Status.INACTIVE
+        assert service.conditions == ()

@@ -527,7 +527,8 @@ class AggregatorService(DrivenService["Aggregator"]):
             if attempt.role is Role.RETIRED:
                 continue
             for part in attempt.parts:
-                if part.lost is not None or (part.service is None and part.touched and self._status is Status.ACTIVE):
+                unasked = part.service is None and part.touched and attempt.role is Role.CURRENT
+                if part.lost is not None or (unasked and self._status is Status.ACTIVE):
                     text = part.lost.text if part.lost is not None else "not asked yet"
                     conditions.append(Condition("unconfirmed", part.inferior.name, text))
                 if part.service is not None and part.service.conditions:

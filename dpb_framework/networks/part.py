@@ -184,6 +184,8 @@ class Part:
             self._ask(service.activate(SYSTEM), _nothing)  # type: ignore[arg-type]
         elif not active and service.desired is Desired.ACTIVE:
             self._ask(service.deactivate(SYSTEM), _nothing)  # type: ignore[arg-type]
+        elif self.lost is not None:  # only the answer was lost: nothing else would tell that contact is back
+            self._ask(self.inferior.find(self.record.handle), self._found_again)  # type: ignore[arg-type]
 
     def _find_or_create(self) -> None:
         """Look first if the inferior may have it: there it may still have the segment from before a change."""
@@ -196,6 +198,12 @@ class Part:
     def _found_to_bring(self, service: object) -> None:
         if service is None:
             self._absent = True
+        else:
+            self._take(service)
+
+    def _found_again(self, service: object) -> None:
+        if service is None:
+            self._forgotten()
         else:
             self._take(service)
 
