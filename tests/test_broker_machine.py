@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dpb_framework.contracts import Service
 from dpb_framework.errors import ServiceGone, ServiceUnknown
-from dpb_framework.model import SYSTEM, Caller, Desired, LabelRange, Segment, Status, Terminal
+from dpb_framework.model import SYSTEM, Caller, LabelRange, Segment, Status, Terminal
 from dpb_framework.reply import Reply
 
 from .machine import invariants
@@ -28,8 +29,9 @@ SOAK = bool(os.environ.get("DPB_SOAK"))
 USER = Caller("user")
 
 # Few labels and rates that fill the trunks: services are to meet.
-_LABELS = st.sampled_from([None, None, 1, 2, 3])
-_RATES = st.sampled_from([10, 30, 50, 70, 0])
+_LABELS = st.sampled_from([None, None, None, 1, 2, 3])
+_RATES = st.sampled_from([10, 20, 30, 60])
+_ZERO = st.sampled_from([10, 20, 40, 0])
 _INDEX = st.integers(0, 7)
 _USERS = {
     "wan": ("t1", "t2", "t3", "t4", "t5", "t6"),
@@ -39,9 +41,16 @@ _USERS = {
 }
 
 
+def segment_of(ends: list[tuple[str, int | None, int, int]]) -> Segment:
+    """A segment of these ends, the last of which has its rates the other way round: zeros never meet everywhere."""
+    terminal, label, ingress, egress = ends[-1]
+    return Segment.of(*ends[:-1], (terminal, label, egress, ingress))
+
+
 def _segments(network: str) -> st.SearchStrategy[Segment]:
-    end = st.tuples(st.sampled_from(_USERS[network]), _LABELS, _RATES, _RATES)
-    return st.lists(end, min_size=2, max_size=4, unique_by=lambda e: (e[0], e[1])).map(lambda e: Segment.of(*e))
+    end = st.tuples(st.sampled_from(_USERS[network]), _LABELS, _RATES, _ZERO)
+    ends = st.lists(end, min_size=2, max_size=4, unique_by=lambda e: (e[0], e[1]))
+    return ends.map(segment_of)
 
 
 _WHERE = st.sampled_from(["wan", "wan", "wan", "wan", "west", "east", "a2"])
@@ -73,10 +82,13 @@ class BrokerMachine(RuleBasedStateMachine):
         self.replies: list[tuple[str, Reply[Any]]] = []
         self.ids: dict[str, set[int]] = {network: set() for network in NETWORKS}
 
-    @initialize()
-    def build(self) -> None:
+    @initialize(first=_segments("wan"), second=_ASKED, active=st.booleans())
+    def build(self, first: Segment, second: tuple[str, Segment], active: bool) -> None:
+        """Begin with some services, so that faults have something to strike."""
         self.rig = Rig(self._choose)
         self.broken = True  # until the last step has gone well
+        for network, segment in (("wan", first), second):
+            self.serve((network, segment), None, active)
 
     def _choose(self, ready: int) -> int:
         return self.picks.pop() % ready if self.picks else 0
@@ -95,6 +107,21 @@ class BrokerMachine(RuleBasedStateMachine):
         reply = self.here.network(network).create(USER, handle, client.defined)
         self.creating.append((client, reply))
         self.replies.append(("create", reply))
+
+    @rule(asked=_ASKED, handle=st.sampled_from([None, None, None, "h1"]), active=st.booleans())
+    def serve(self, asked: tuple[str, Segment], handle: str | None, active: bool) -> None:
+        """What most clients do: create and define, activate, see what becomes of it."""
+        self.create(asked, handle, True)
+        self._run_a_little()
+        self._take_up_replies()
+        if active and self.clients:
+            self._command(self.clients[-1], "activate")
+            self._run_a_little()
+
+    def _run_a_little(self) -> None:
+        for _ in range(200):
+            if not self.here.runtime.step():
+                return
 
     def _client(self, index: int, wish: Callable[[Client], bool] = lambda _: True) -> Client | None:
         living = [client for client in self.clients if not client.gone and wish(client)]
@@ -145,6 +172,15 @@ class BrokerMachine(RuleBasedStateMachine):
             ]
             self._command(client, "prepare", Segment.of(*ends))
 
+    @precondition(lambda self: self.clients)
+    @rule(index=_INDEX, rates=st.lists(_RATES, min_size=4, max_size=4))
+    def change_rates(self, index: int, rates: list[int]) -> None:
+        """Prepare, see it prepared, commit."""
+        self.prepare_other_rates(index, rates)
+        self._run_a_little()
+        self._take_up_replies()
+        self._command(self._client(index, lambda c: c.prepared is not None), "commit")
+
     def _changeable(self, client: Client) -> bool:
         service = self._service(client)
         return service is not None and service.status in (Status.INACTIVE, Status.ACTIVE)
@@ -161,7 +197,7 @@ class BrokerMachine(RuleBasedStateMachine):
         client = self._client(index)
         service = None if client is None else self._service(client)
         if service is not None:
-            # Without a time-out it waits for ever for what may yet come by itself, such as the failure of what is active.
+            # Without a time-out it waits for ever for what may yet come by itself, such as a failure.
             name = "wait for ever" if timeout is None else f"wait of {timeout} s"
             self.replies.append((f"{name} for {status}", service.wait({status}, timeout)))
 
@@ -169,24 +205,20 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(
         which=st.sampled_from(_ALL_TRUNKS),
-        capacity=st.sampled_from([0, 20, 50, 100]),
-        labels=st.sampled_from([(10, 3, 20), (5, 3, 105), (1, 2, 1)]),
-        commissioned=st.booleans(),
+        capacity=st.sampled_from([None, None, 0, 20, 60, 100]),
+        labels=st.sampled_from([None, None, (10, 3, 20), (5, 3, 105), (1, 2, 1)]),
+        commissioned=st.sampled_from([True, True, False]),
     )
     def put_trunk(
-        self, which: tuple[str, str], capacity: int, labels: tuple[int, int, int], commissioned: bool
+        self, which: tuple[str, str], capacity: int | None, labels: tuple[int, int, int] | None, commissioned: bool
     ) -> None:
+        """Change a trunk from what it was at the beginning (None)."""
         network, name = which
-        trunk = next(t for t in TRUNKS[network] if t.name == name)
-        changed = type(trunk)(
-            name, trunk.start, trunk.end, capacity, capacity, trunk.delay, (LabelRange(*labels),), commissioned
-        )
-        self.replies.append(("put_trunk", self.here.network(network).put_trunk(changed, SYSTEM)))
-
-    @rule(which=st.sampled_from(_ALL_TRUNKS))
-    def restore_trunk(self, which: tuple[str, str]) -> None:
-        network, name = which
-        trunk = next(t for t in TRUNKS[network] if t.name == name)
+        trunk = evolve(next(t for t in TRUNKS[network] if t.name == name), commissioned=commissioned)
+        if capacity is not None:
+            trunk = evolve(trunk, upstream=capacity, downstream=capacity)
+        if labels is not None:
+            trunk = evolve(trunk, labels=(LabelRange(*labels),))
         self.replies.append(("put_trunk", self.here.network(network).put_trunk(trunk, SYSTEM)))
 
     @rule(
@@ -223,13 +255,13 @@ class BrokerMachine(RuleBasedStateMachine):
     def cut(self, name: str, down: bool) -> None:
         self.here.broker.link(name).down = down
 
-    @rule(held=st.booleans())
-    def hold_store(self, held: bool) -> None:
-        self.here.store.hold(held)
-
-    @rule(count=st.integers(1, 3))
-    def fail_store(self, count: int) -> None:
-        self.here.store.failing = count
+    @rule(what=st.sampled_from(["slow", "quick", "fails once", "fails thrice"]))
+    def store(self, what: str) -> None:
+        store = self.here.store
+        if what.startswith("fails"):
+            store.failing = 1 if what == "fails once" else 3
+        else:
+            store.hold(what == "slow")
 
     # -- the scheduler, time, and death
 

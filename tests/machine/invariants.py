@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from dpb_framework.contracts import AttemptRecord, Bridge, Channel, Contents, Record, Role, SegmentRecord, ServiceRecord
 from dpb_framework.model import Change, Circuit, Desired, Status, Trunk
@@ -90,7 +91,7 @@ def _handles_are_unique(rig: Rig) -> None:
 
 def _events_in_order(rig: Rig) -> None:
     for network, numbers in rig.events.items():
-        for before, after in zip(numbers, numbers[1:], strict=False):
+        for before, after in pairwise(numbers):
             # Only a commit that failed may leave a gap, which streams tell as `resync`.
             gap = [n for n in range(before + 1, after) if (network, n) not in rig.store.lost_events]
             assert before < after, f"events of {network}: {after} came after {before}"
