@@ -61,8 +61,19 @@ def mix(client: Client, body: object, service: int) -> dict[str, float]:
     }
 
 
+def settle(serving: Broker) -> None:
+    """Wait until the broker has done with connections that came or went: until it uses no CPU any more."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        before = serving.cpu
+        time.sleep(0.3)
+        if serving.cpu - before < 0.02:
+            return
+
+
 def measure(client: Client, body: object, service: int, serving: Broker, times: int) -> dict[str, float]:
     """The medians of several mixes."""
+    settle(serving)
     cpu = serving.cpu
     found = [mix(client, body, service) for _ in range(times)]
     medians = {kind: statistics.median(each[kind] for each in found) for kind in found[0]}

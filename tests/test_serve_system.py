@@ -225,7 +225,6 @@ def test_sigterm_ends_it_with_streams_and_waiters_open(lives: Lives, rest: Rest)
         thread.join(PATIENCE)
     assert answers == [503, 503, 503]
     assert "Traceback" not in lives.broker.said
-    lives.begin()
 
 
 def _connections(port: int) -> int:
@@ -271,8 +270,29 @@ REFUSED: list[tuple[str, Any, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize("lives", ["sqlite"], indirect=True)
-def test_each_refusal_has_its_status_and_names_the_field(lives: Lives, rest: Rest) -> None:
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
+    """One broker for all requests that must change nothing."""
+    lives = Lives(tmp_path_factory.mktemp("steady"), "sqlite:///dpb.sqlite")
+    try:
+        lives.ok("apply", lives.folder / "topology.toml")
+        yield lives
+    finally:
+        lives.close()
+
+
+@pytest.fixture
+def calm(steady: Lives) -> Iterator[Rest]:
+    rest = Rest(steady.url)
+    yield rest
+    for service in rest.ok("GET", "services")["services"]:
+        rest.ok("DELETE", f"services/{service['id']}")
+        assert rest.wait(service["id"], ["RELEASED"], PATIENCE) == "RELEASED"
+    rest.close()
+
+
+def test_each_refusal_has_its_status_and_names_the_field(calm: Rest) -> None:
+    rest = calm
     id_ = rest.ok("POST", "/network/wan/create-service")["service-id"]
     before = rest.ok("GET", "trunks")
     for what, segment, status, field in REFUSED:
@@ -294,11 +314,11 @@ def test_each_refusal_has_its_status_and_names_the_field(lives: Lives, rest: Res
     assert rest.ok("GET", "trunks") == before
 
 
-@pytest.mark.parametrize("lives", ["sqlite"], indirect=True)
-def test_requests_that_are_none_are_refused_with_a_problem(lives: Lives, rest: Rest) -> None:
-    rest.ok("POST", "/network/wan/create-service")
+def test_requests_that_are_none_are_refused_with_a_problem(steady: Lives, calm: Rest) -> None:
+    rest = calm
+    id_ = rest.ok("POST", "/network/wan/create-service")["service-id"]
     good = json.dumps({"segment": ends(A, B)}).encode()
-    define = "/api/v1/networks/wan/services/1/define"
+    define = f"/api/v1/networks/wan/services/{id_}/define"
     cases: list[tuple[str, str, bytes | None, int, str | None]] = [
         ("GET", "/network/nowhere/services", None, 404, None),
         ("POST", "/network/nowhere/create-service", None, 404, None),
@@ -316,11 +336,11 @@ def test_requests_that_are_none_are_refused_with_a_problem(lives: Lives, rest: R
         ("POST", define, b'{"segment": [], "x": 1}', 422, "x"),
         ("POST", define, b"7", 422, "body"),
         ("POST", define, b'{"segment": "' + b"x" * 2_000_000 + b'"}', 413, None),
-        ("POST", "/network/wan/service/1/await-status", b'{"acceptable": ["HAPPY"]}', 422, "acceptable[0]"),
+        ("POST", f"/network/wan/service/{id_}/await-status", b'{"acceptable": ["HAPPY"]}', 422, "acceptable[0]"),
     ]
     for method, path, body, status, field in cases:
         # A body that is too large may end the connection: what is refused first is told all the same.
-        other = Rest(lives.url)
+        other = Rest(steady.url)
         answered, text, headers = other.send(method, path, body)
         other.close()
         shown = f"{method} {path} {(body or b'')[:50]!r}: {answered} {text[:300]!r}"
@@ -332,24 +352,24 @@ def test_requests_that_are_none_are_refused_with_a_problem(lives: Lives, rest: R
         answered, text, headers = rest.send(method, path)
         assert (answered, json.loads(text)["status"]) == (405, 405)
         assert headers["allow"]
-    assert rest.ok("GET", "services/1")["status"] == "DORMANT"
+    assert rest.ok("GET", f"services/{id_}")["status"] == "DORMANT"
 
 
-@pytest.mark.parametrize("lives", ["sqlite"], indirect=True)
-def test_what_others_have_is_refused_and_by_whom_is_told(lives: Lives, rest: Rest) -> None:
-    rest.ok("POST", "services", {"segment": ends(A, B)})
+def test_what_others_have_is_refused_and_by_whom_is_told(calm: Rest) -> None:
+    rest = calm
+    id_ = rest.ok("POST", "services", {"segment": ends(A, B)})["id"]
     status, problem = rest.call("POST", "services", {"segment": ends(("paris", 7, 1, 1), ("london", 1, 1, 1))})
     assert (status, problem["field"]) == (409, "segment[1].label")
-    assert "service 1" in problem["detail"]
+    assert f"service {id_}" in problem["detail"]
 
     status, problem = rest.call("POST", "services", {"segment": ends(("london", 5, 1, 1), ("narrow", 21, 1, 1))})
-    assert (status, problem["field"]) == (409, "segment[1].label"), problem
+    assert (status, problem["field"]) == (422, "segment[1].label"), problem
 
     # The same definition again is no second one; another is.
-    assert rest.ok("POST", "services/1/define", {"segment": ends(A, B)})["id"] == 1
-    status, problem = rest.call("POST", "services/1/define", {"segment": ends(A, ("paris", 2, 10, 10))})
+    assert rest.ok("POST", f"services/{id_}/define", {"segment": ends(A, B)})["id"] == id_
+    status, problem = rest.call("POST", f"services/{id_}/define", {"segment": ends(A, ("paris", 2, 10, 10))})
     assert (status, problem["code"]) == (409, "service-logic")
-    assert rest.ok("GET", "services/1")["segment"] == ends(A, B)
+    assert rest.ok("GET", f"services/{id_}")["segment"] == ends(A, B)
     assert len(rest.ok("GET", "services")["services"]) == 1
 
 
