@@ -43,7 +43,7 @@ class SlowFabric(BlockingFabric):
         super().remove(key)
 
 
-@pytest.fixture()
+@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     switches = ("s1", "s2", "s3")
     networks = [NetworkConfig(name, "switch", {"fabric": "emulated"}) for name in switches]
@@ -136,7 +136,8 @@ class _Client(threading.Thread):
         try:
             self._result(service.prepare(self._segment(), self._caller))
         except DpbError as error:
-            assert error.code in HONEST_CODES or getattr(error, "kind", "") in HONEST_CODES, str(error)
+            if error.code not in HONEST_CODES and getattr(error, "kind", "") not in HONEST_CODES:
+                raise
             self.done[f"change {error.code}"] += 1
             return
         self._result(service.commit(self._caller))

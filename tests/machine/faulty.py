@@ -80,9 +80,9 @@ class Link:
         if mode == "direct":
             return act()
         if mode == "lost-before":
-            self.runtime.soon(partial(reply.fail, self._lost()))
+            self.runtime.soon(partial(self._lose, reply))
         elif mode == "lost-after":
-            act().then(lambda _: self.runtime.soon(partial(reply.fail, self._lost())))
+            act().then(lambda _: self.runtime.soon(partial(self._lose, reply)))
         else:
             self.runtime.soon(lambda: act().then(partial(self._answer, reply, DELAYS[mode])))
         return reply
@@ -107,8 +107,8 @@ class Link:
         else:
             self.runtime.soon(tell)
 
-    def _lost(self) -> DpbError:
-        return Unreachable(f"inferior network {self.where!r}", "the link is broken")
+    def _lose(self, reply: Reply[Any]) -> None:
+        reply.fail(Unreachable(f"inferior network {self.where!r}", "the link is broken"))
 
 
 class FaultyService(Service):

@@ -156,17 +156,17 @@ def _books_are_exact(rig: Rig, view: _View) -> None:
 
 
 def _store_is_current(rig: Rig, view: _View) -> None:
-    stored = {
+    stored: dict[tuple[str, int], tuple[object, ...]] = {
         (r.network, r.id): (r.desired, r.status, r.change)
         for r in view.contents.tables.get(ServiceRecord, ())
         if isinstance(r, ServiceRecord)
     }
-    seen = {
+    seen: dict[tuple[str, int], tuple[object, ...]] = {
         (name, s.id): (s.desired, s.status, s.change.value) for name in NETWORKS for s in rig.network(name).services()
     }
     if rig.store.lost_events:  # what was only seen is stored behind, and not again when that failed
-        stored = {key: (desired, Status.DORMANT, "") for key, (desired, _, _) in stored.items()}
-        seen = {key: (desired, Status.DORMANT, "") for key, (desired, _, _) in seen.items()}
+        stored = {key: told[:1] for key, told in stored.items()}
+        seen = {key: told[:1] for key, told in seen.items()}
     assert stored == seen, f"the store does not tell what is: {stored} and {seen}"
     for attempt in view.attempts():
         assert attempt.role is not Role.RETIRED, f"not given back: {attempt}"
