@@ -60,6 +60,10 @@ class AggregatorService(DrivenService["Aggregator"]):
         self._replans = 0
         self._told: Fault | None = None
         self._lingering: list[Segment] = []
+        self._switched = False
+        """Whether all inferiors have what a change decided, so that what it leaves behind may go."""
+        self._left_behind = 0
+        """The number of the attempt that it leaves behind; those with greater ones were left behind by it, too."""
         self._paused = False
         self._finishing = False
         self._advancing = False
@@ -107,6 +111,7 @@ class AggregatorService(DrivenService["Aggregator"]):
             self._watch_the_clock()
         if self._change is Change.PREPARING and self._attempt(Role.NEXT) is None:
             self._change = Change.NONE
+        self._left_behind = max((a.number for a in self._attempts.values() if a.role is Role.RETIRED), default=0)
         super().resume()
 
     # -- admission
@@ -279,7 +284,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         self._tell_conditions()
 
     def _advance_removals(self) -> None:
-        if self._change is Change.COMMITTING:
+        if self._change is Change.COMMITTING and not self._switched:
             return  # what the old segment used is given back when all inferiors have the new one
         if self._lingering and not any(a.role is Role.RETIRED for a in self._attempts.values()):
             self._lingering = []  # no inferior has these circuits any more
@@ -296,7 +301,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         leaving = self._desired in (Desired.DORMANT, Desired.RELEASED)
         if leaving and self._status is not Status.DORMANT and len(done) == len(self._attempts):
             self._finish()
-        elif done and self._change is not Change.ABORTING:
+        elif done:
             for attempt in done:
                 attempt.dropping = True
             keys: Drops = [(AttemptRecord, (self.network.name, self._id, a.number)) for a in done]
@@ -501,11 +506,22 @@ class AggregatorService(DrivenService["Aggregator"]):
                 self._note(Step.ACTIVATED)
             elif not active and self._status in (Status.DEACTIVATING, Status.FAILED):
                 self._note(Step.DEACTIVATED)
-        settled = there or failed is not None
-        if (commits and settled and all(part.changed for part in current.parts)) or (
-            self._change is Change.ABORTING
-            and all(p.service is None or p.service.change is Change.NONE for p in current.parts)
-        ):
+        if self._change in (Change.COMMITTING, Change.ABORTING):
+            self._advance_switch(current, there or failed is not None)
+
+    def _advance_switch(self, current: Attempt, settled: bool) -> None:
+        """A decided change is over when all inferiors have it, and have given back what it leaves behind."""
+        commits = self._change is Change.COMMITTING
+        if not self._switched:
+            if commits:
+                self._switched = settled and all(part.changed for part in current.parts)
+            else:
+                self._switched = all(p.service is not None and p.service.change is Change.NONE for p in current.parts)
+            self._again = self._again or self._switched
+            return
+        # Attempts that were given up long before, and wait for an inferior that is away, do not count.
+        retired = [a.number for a in self._attempts.values() if a.role is Role.RETIRED]
+        if not any(self._left_behind <= n for n in retired):
             self._change_over()
 
     def _failure(self, part: Part) -> Fault | None:
@@ -633,10 +649,11 @@ class AggregatorService(DrivenService["Aggregator"]):
 
     def _back_out(self, reply: Reply[None], undo: Undo) -> None:
         current, ahead = self._attempt(Role.CURRENT), self._attempt(Role.NEXT)
-        self._change = Change.ABORTING
+        self._change, self._switched = Change.ABORTING, False
         puts: list[Record] = []
         if ahead is not None and current is not None:
             ahead.role = Role.RETIRED
+            self._left_behind = ahead.number
             ahead.parts = _without_shared(ahead.parts, current.parts)
             puts.append(self._record_of(ahead))
         self._linger(self._next_chosen)
@@ -655,6 +672,7 @@ class AggregatorService(DrivenService["Aggregator"]):
         self._next_asked = self._next_chosen = None
         self._succeeded()
         ahead.role, current.role = Role.CURRENT, Role.RETIRED
+        self._switched, self._left_behind = False, current.number
         current.parts = _without_shared(current.parts, ahead.parts)
         puts: list[Record] = [self.record(), self._segment_record(), self._event()]
         puts += [self._record_of(ahead), self._record_of(current)]

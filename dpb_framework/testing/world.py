@@ -60,9 +60,9 @@ class World:
     """A broker over a layout, started, with its terminals and trunks made. A context manager.
 
     *store* and *runtime* stand in for a `MemoryStore` and a `ManualRuntime`; *runtime* is a function because each
-    restart needs a new one. With *steps* every commit, every answer of it and every command to a device is a task
-    of its own (needs the manual runtime); with *leaves* only the commands to devices are left to leaves. *lines* names inferior networks that are reached by a `Line`. *listeners*
-    take part in the hooks.
+    restart needs a new one. With *leaves* devices are called in leaves; with *steps* (which needs the manual
+    runtime) so they are, and every commit and every answer of one is a task of its own. *lines* names inferior
+    networks that are reached by a `Line`. *listeners* take part in the hooks.
     """
 
     def __init__(
