@@ -37,7 +37,7 @@ class Reply(Generic[T]):
         self._settled = False
         self._value: Any = None
         self._error: BaseException | None = None
-        self._callbacks: list[Callable[[Reply[T]], None]] | None = None
+        self._callbacks: list[Callable[[Reply[T]], object]] | None = None
 
     @classmethod
     def of(cls, value: T) -> Reply[T]:
@@ -105,7 +105,7 @@ class Reply(Generic[T]):
                 _logger.exception("a callback of a reply failed")
         return True
 
-    def then(self, callback: Callable[[Reply[T]], None]) -> None:
+    def then(self, callback: Callable[[Reply[T]], object]) -> None:
         """Call *callback* with this reply once it is settled: at once if it is, else in the settling thread."""
         with _lock:
             if not self._settled:

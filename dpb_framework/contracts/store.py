@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from attrs import Factory, field, frozen
 
-from dpb_framework.model import Desired, Event, Fault, NetworkModel, Segment, Status, Terminal, Trunk, Tunnel
+from dpb_framework.model import Change, Desired, Event, Fault, NetworkModel, Segment, Status, Terminal, Trunk, Tunnel
 from dpb_framework.reply import Reply
 
 Key: TypeAlias = tuple[Any, ...]
@@ -64,8 +64,8 @@ class TrunkRecord:
 class ServiceRecord:
     """A service: its owner, where it is wanted, and where it was last seen.
 
-    `remembered` is an activate that waits for a define. `change` is the decision on a change without
-    interruption: `none`, `preparing`, `committing` or `aborting`.
+    `remembered` is an activate that waits for a define. `change` is where a change without
+    interruption is.
     """
 
     network: str
@@ -75,7 +75,7 @@ class ServiceRecord:
     desired: Desired
     status: Status
     remembered: bool = False
-    change: str = "none"
+    change: Change = Change.NONE
     error: Fault | None = None
 
     @property

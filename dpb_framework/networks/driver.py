@@ -204,7 +204,7 @@ class DrivenService(Service, Generic[N]):
             self._desired,
             self._status,
             self._remembered,
-            self._change._value_,
+            self._change,
             self._error,
         )
 
@@ -234,7 +234,7 @@ class DrivenService(Service, Generic[N]):
         """Be what the store tells."""
         self._status, self._desired = stored.status, stored.desired
         self._remembered, self._error = stored.remembered, stored.error
-        self._change = Change(stored.change)
+        self._change = stored.change
 
     def restore_segment(self, stored: SegmentRecord) -> None:
         """Have the segment that the store tells."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from dpb_framework.contracts import Bridge, Key, Record, Role, ServiceRecord
 from dpb_framework.errors import DpbError, FabricRefused, PortDown, Refused, Unreachable
 from dpb_framework.model import Caller, Change, Condition, Desired, Fault, Segment, Status, Step
@@ -107,7 +105,7 @@ class SwitchService(DrivenService["Switch"]):
         self._next_asked, self._next_chosen, self._change = segment, chosen, Change.PREPARED
         self.rehold()
         self._keep(
-            [evolve(self.record(), change=Change.PREPARED.value), self._segment_record(Role.NEXT), self._event()],
+            [self.record(), self._segment_record(Role.NEXT), self._event()],
             (),
             reply,
             undo,

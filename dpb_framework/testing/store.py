@@ -39,6 +39,7 @@ from dpb_framework.contracts.store import (
 )
 from dpb_framework.errors import CommitFailed, Stopped, StoreLocked, VersionStale
 from dpb_framework.model import (
+    Change,
     Chord,
     Desired,
     Event,
@@ -86,7 +87,7 @@ def sample(network: str = "net", service: int = 1) -> tuple[Record, ...]:
             Desired.ACTIVE,
             Status.FAILED,
             True,
-            "preparing",
+            Change.PREPARING,
             Fault("no-capacity", "no room", facts),
         ),
         SegmentRecord(network, service, Role.CURRENT, asked, chosen),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -28,6 +28,7 @@ from dpb_framework.contracts.store import (
 )
 from dpb_framework.errors import VersionStale
 from dpb_framework.model import (
+    Change,
     Chord,
     Circuit,
     Desired,
@@ -141,7 +142,7 @@ RECORDS: Mapping[type[Record], st.SearchStrategy[Any]] = {
         st.sampled_from(Desired),
         st.sampled_from(Status),
         st.booleans(),
-        st.sampled_from(["none", "preparing", "committing", "aborting"]),
+        st.sampled_from(Change),
         st.none() | st.builds(Fault, NAMES, NAMES, OBJECTS),
     ),
     SegmentRecord: _segments(),
@@ -174,8 +175,8 @@ def batch(
     drops: Iterable[tuple[type[Record], Key]] = (),
     expects: Mapping[tuple[str, str], int] | None = None,
 ) -> Batch:
-    """Return a batch, for callers whose type checker is strict: `Batch` itself converts what it is given."""
-    return Batch(cast(Any, puts), cast(Any, drops), expects or {})
+    """Return a batch of whatever can be iterated."""
+    return Batch(tuple(puts), tuple(drops), expects or {})
 
 
 class Dictionary:

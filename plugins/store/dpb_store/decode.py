@@ -26,6 +26,7 @@ from dpb_framework.contracts.store import (
 )
 from dpb_framework.errors import ConfigInvalid
 from dpb_framework.model import (
+    Change,
     Circuit,
     Desired,
     End,
@@ -61,6 +62,7 @@ _owner3 = itemgetter(0, 1, 2)
 _ROLES: Mapping[str, Role] = {role.value: role for role in Role}
 _DESIRED: Mapping[str, Desired] = {desired.value: desired for desired in Desired}
 _STATUS: Mapping[str, Status] = {status.value: status for status in Status}
+_CHANGE: Mapping[str, Change] = {change.value: change for change in Change}
 _KINDS: Mapping[str, EventKind] = {kind.value: kind for kind in EventKind}
 
 
@@ -128,7 +130,7 @@ def _service(row: Row) -> ServiceRecord:
         _DESIRED[desired],
         _STATUS[status],
         bool(remembered),
-        change,
+        _CHANGE[change],
         None if error is None else _built(Fault, error),
     )
 

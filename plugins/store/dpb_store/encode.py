@@ -164,7 +164,7 @@ def _services(records: dict[Key, Any], statements: Statements, work: Work) -> No
             r.desired.value,
             r.status.value,
             r.remembered,
-            str(getattr(r.change, "value", r.change)),
+            r.change.value,
             None if r.error is None else _json(plain(r.error)),
         )
         for r in records.values()

@@ -57,7 +57,7 @@ class SqliteBackend(Backend):
         except OSError as error:
             self.unlock()
             folder = self._path.parent
-            if not folder.is_dir():
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
                 raise StoreInvalid(self.name, f"there is no folder {folder}; make it, or correct the url") from error
             raise StoreInvalid(self.name, f"{error.strerror} ({error.filename or self._path})") from error
 

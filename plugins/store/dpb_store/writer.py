@@ -83,13 +83,10 @@ class Writer:
             _log.exception("internal fault of the store")
             outcomes = [CommitFailed(f"internal fault, please report it: {error!r}") for _ in jobs]
         for (_, reply), fault in zip(jobs, outcomes, strict=True):
-            try:
-                if fault is None:
-                    reply.resolve(None)
-                else:
-                    reply.fail(fault)
-            except Exception:  # noqa: BLE001  # a callback is not ours: its faults are told, not shared
-                _log.exception("a callback of a stored batch failed")
+            if fault is None:
+                reply.resolve(None)
+            else:
+                reply.fail(fault)
 
     def _commit(self, batches: list[Batch]) -> list[DpbError | None]:
         """Store what can be stored of *batches*; return for each the fault, or None."""

@@ -197,8 +197,9 @@ def test_a_read_only_file_is_one_clear_line(writable, tmp_path):
     store = SqlStore(url=str(path))
     store.open()
     store.close()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(0o755)
     path.chmod(0o444)
     path.with_name("x.lock").chmod(0o666 if writable == "lock" else 0o444)
     tmp_path.chmod(0o555)

@@ -110,7 +110,7 @@ def test_a_callback_that_raises_harms_nothing(store, held, caplog):
     held.set()
     store.flush(WAIT)
     assert told == [1, 2]
-    assert "a callback of a stored batch failed" in caplog.text
+    assert "a callback of a reply failed" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
