@@ -302,3 +302,30 @@ def test_a_decision_is_carried_out_when_the_inferior_is_back() -> None:
         world.until(lambda: world.carries("top", "a", 1) == {("d", 1)})
         world.release(service)
         assert world.leftovers() == []
+
+
+@pytest.mark.parametrize("stop", range(1, 50, 4))
+@pytest.mark.parametrize("command", ["reset", "release"])
+@pytest.mark.parametrize("stage", ["prepare", "commit", "abort"])
+def test_a_reset_or_release_in_the_middle_of_a_change(stage: str, command: str, stop: int) -> None:
+    with World(line(2), steps=True) as world:
+        service = world.establish("net", *both(10, "t1", "t2"), active=True)
+        new = Segment.of(*both(20, "t1", "u2", "u1"))
+        prepared = service.prepare(new, CALLER)
+        if stage != "prepare":
+            world.ask(prepared)
+            world.rest()
+            getattr(service, stage)(CALLER)
+        for _ in range(stop):
+            world.runtime.step()  # type: ignore[attr-defined]
+        given = getattr(service, command)(CALLER)
+        world.rest()
+        assert prepared.settled, "whoever waits for the change is told"
+        world.ask(given)
+        world.reach(service, {"reset": Status.DORMANT, "release": Status.RELEASED}[command])
+        assert service.change is Change.NONE
+        if command == "reset":
+            world.ask(service.define(new, CALLER))
+            world.reach(service, Status.INACTIVE)
+            world.release(service)
+        assert world.leftovers() == []

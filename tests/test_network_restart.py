@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
@@ -177,3 +178,29 @@ def usable(where: str, world: World) -> None:
             world.activate(service)
         if service.status is Status.ACTIVE:
             check_traffic(where, world, service)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_death_at_any_moment_whatever_the_order_of_tasks(seed: int) -> None:
+    """What is ready runs in any order; the broker dies three times in the middle of a change of two levels."""
+    random = Random(seed)
+    with World(
+        layout(), steps=True, runtime=lambda: ManualRuntime(lambda count: random.randrange(min(count, 4)))
+    ) as world:
+        service = active(world)
+        for ends in (MORE, MOVED, ENDS):
+            world.ask(service.prepare(Segment.of(*ends), CALLER))
+            service.commit(CALLER)
+            for _ in range(random.randrange(60)):
+                world.runtime.step()  # type: ignore[attr-defined]
+            world.restart(die=True)
+            world.pass_time(30)
+            service = world.find(service)
+            if service.change is Change.PREPARED:
+                world.ask(service.commit(CALLER))
+                world.until(lambda s=service: s.change is Change.NONE)
+            world.pass_time(30)
+            assert Segment.of(*ends).same_as(service.segment)
+            check_traffic(f"seed {seed}", world, service)
+        world.release(service)
+        assert world.leftovers() == []
