@@ -1,7 +1,7 @@
 # make run     the GEANT demonstration: a broker, its topology, two services (ONCE=1: end after showing them)
 # make test    all tests
 # make lint    ruff, mypy, import-linter, and whether the generated pages of docs/ are current
-# make bench   planning and define against one Dijkstra, on WORKLOAD (default: a generated network of 54 switches)
+# make bench   all benchmarks of docs/benchmarks.md; WORKLOAD: the request sequence to replay (default: a generated one)
 # make soak    the long tests: more crash rounds, more generated cases
 # make docs    write the generated pages of docs/ again
 
@@ -48,7 +48,7 @@ docs: $(DEV_STAMP)
 	$(PY) tools/docs.py
 
 bench: $(DEV_STAMP)
-	@exec tools/bench $(PY) $(WORKLOAD)
+	@exec benchmarks/run $(PY) $(WORKLOAD)
 
 soak: $(DEV_STAMP)
 	@tools/system-packages

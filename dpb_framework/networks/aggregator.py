@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from dpb_framework.contracts import (
-    AggregatorManagement,
     Algorithm,
     AttemptRecord,
     Contents,
@@ -15,53 +14,29 @@ from dpb_framework.contracts import (
     Network,
     Planner,
     Record,
-    TerminalRecord,
-    TrunkRecord,
     Workshop,
 )
 from dpb_framework.errors import (
-    BadArgument,
-    BandwidthUnavailable,
     ConfigInvalid,
-    LabelsInUse,
     SubnetworkUnknown,
-    SubterminalBusy,
-    TerminalExists,
-    TerminalUnknown,
-    TrunkBusy,
-    TrunkExists,
-    TrunkUnknown,
 )
 from dpb_framework.model import (
-    MAX_KBPS,
     SYSTEM,
-    Caller,
     Chord,
     Event,
     EventKind,
     NetworkModel,
-    Terminal,
-    Trunk,
-    TrunkUse,
     Tunnel,
-    check_name,
 )
 from dpb_framework.networks.admission import Planning
 from dpb_framework.networks.aggregatorservice import AggregatorService
-from dpb_framework.networks.base import BaseNetwork
+from dpb_framework.networks.aggregatortopology import AggregatorTopology
 from dpb_framework.networks.chords import show
 from dpb_framework.networks.deadlines import Deadlines
-from dpb_framework.networks.labels import check_ranges
 from dpb_framework.networks.shape import Shape, build_shape, chord_name, same_shape
-from dpb_framework.networks.switch import check_labels, check_quotas
-from dpb_framework.networks.trunkbook import TrunkBook
-from dpb_framework.reply import Reply
-
-MAX_DELAY = 10**9
-"""The greatest delay of a trunk, in microseconds (a thousand seconds)."""
 
 
-class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
+class Aggregator(AggregatorTopology):
     """A network over inferior networks; plans trees, reserves trunks, and divides services among the inferiors."""
 
     kind = "aggregator"
@@ -84,8 +59,6 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
         self.inferior_timeout = inferior_timeout
         self.deadlines = Deadlines(self.runtime, self.strand, inferior_timeout)
         self.replans = replans
-        self.trunkbook = TrunkBook()
-        self._users: dict[tuple[str, str], str] = {}
         self._models: dict[str, NetworkModel] = {}
         self._chorded: list[str] = []
         self._shape: Shape | None = None
@@ -123,14 +96,7 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
 
     def restore(self, contents: Contents) -> None:
         """Take up terminals, trunks, services and attempts."""
-        for record in contents.tables.get(TerminalRecord, ()):
-            if isinstance(record, TerminalRecord) and record.network == self.name:
-                self.book.put(record.terminal)
-                self._users[record.terminal.subterminal] = f"terminal {record.terminal.name!r}"
-        for stored in contents.tables.get(TrunkRecord, ()):
-            if isinstance(stored, TrunkRecord) and stored.network == self.name:
-                self._use_trunk(stored.trunk)
-                self.trunkbook.put(stored.trunk)
+        self.restore_topology(contents)
         for known in contents.tables.get(ModelRecord, ()):
             if isinstance(known, ModelRecord) and known.network == self.name and known.inferior in self._inferiors:
                 self._models[known.inferior] = known.model
@@ -191,7 +157,8 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
         self._version += 1
         self.hint()
 
-    def _reshape(self) -> None:
+    def reshape(self) -> None:
+        """The graph has other edges than before: make it again when it is needed."""
         self._shape = self._planning = None
         self.touched()
 
@@ -204,7 +171,7 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
         self._models[name] = model
         shape = self._shape
         if shape is None or before is None or not same_shape(before, model):
-            self._reshape()
+            self.reshape()
             return
         for fragment in model.fragments:
             for chord in fragment.chords or ():
@@ -264,209 +231,6 @@ class Aggregator(BaseNetwork[AggregatorService], AggregatorManagement):
         self._shown = (state, model)
         self._shown_models = models  # keeps the ids in `state` from being used again
         return model
-
-    # -- terminals
-
-    def list_terminals(self) -> Sequence[Terminal]:
-        """The terminals, by name."""
-        return [t for _, t in sorted(self.book.terminals.copy().items())]
-
-    def put_terminal(self, terminal: Terminal, caller: Caller, *, new: bool = False) -> Reply[Terminal]:
-        """Make or change a terminal; its place is `inferior:terminal`."""
-        reply: Reply[Terminal] = Reply()
-
-        def act() -> None:
-            check_name(terminal.name, "name")
-            check_labels(terminal.labels)
-            check_quotas(terminal)
-            old = self.book.terminals.get(terminal.name)
-            if old is not None and new:
-                raise TerminalExists(self.name, terminal.name)
-            if old == terminal:
-                reply.resolve(terminal)
-                return
-            moved = old is None or old.place != terminal.place
-            if old is not None:
-                if moved:
-                    self.book.check_idle(old.name)
-                self.book.check_change(old, terminal)
-            if moved:
-                self._check_place(terminal.subterminal, "place")
-            self.ask_topology(terminal, caller)
-            self._place_terminal(old, terminal)
-
-            def kept(error: BaseException | None) -> None:
-                if error is None:
-                    reply.resolve(terminal)
-                    return
-                self._place_terminal(terminal, old)
-                reply.fail(error)
-
-            event = self.event(EventKind.TERMINAL, {"name": terminal.name, "present": True})
-            self.commit([self.record(), TerminalRecord(self.name, terminal), event], (), kept)
-
-        self.on_strand(reply, act)
-        return reply
-
-    def _place_terminal(self, old: Terminal | None, new: Terminal | None) -> None:
-        if old is not None:
-            self._users.pop(old.subterminal, None)
-        if new is not None:
-            self._users[new.subterminal] = f"terminal {new.name!r}"
-            self.book.put(new)
-        elif old is not None:
-            self.book.remove(old.name)
-        if old is None or new is None or old.place != new.place:
-            self.touched()
-
-    def _check_place(self, place: tuple[str, str], path: str, but: str = "") -> None:
-        network, terminal = place
-        if not network or not terminal:
-            raise BadArgument(path, f"expected inferior:terminal, got {network or terminal!r}")
-        if terminal not in self.inferior(network).terminals():
-            raise TerminalUnknown(network, terminal, path)
-        user = self._users.get(place)
-        if user is not None and user != but:
-            raise SubterminalBusy(self.name, network, terminal, user)
-
-    def remove_terminal(self, name: str, caller: Caller) -> Reply[None]:
-        """Remove a terminal that no service uses."""
-        reply: Reply[None] = Reply()
-
-        def act() -> None:
-            old = self.book.terminals.get(name)
-            if old is None:
-                raise TerminalUnknown(self.name, name)
-            self.book.check_idle(name)
-            self._place_terminal(old, None)
-
-            def kept(error: BaseException | None) -> None:
-                if error is None:
-                    reply.resolve(None)
-                    return
-                self._place_terminal(None, old)
-                reply.fail(error)
-
-            event = self.event(EventKind.TERMINAL, {"name": name, "present": False})
-            self.commit([event], [(TerminalRecord, (self.name, name))], kept)
-
-        self.on_strand(reply, act)
-        return reply
-
-    # -- trunks
-
-    def trunks(self) -> Sequence[TrunkUse]:
-        """The trunks, by name."""
-        return [self.trunkbook.use(name) for name in sorted(self.trunkbook.accounts.copy())]
-
-    def trunk(self, name: str) -> TrunkUse:
-        """One trunk. `TrunkUnknown`."""
-        if name not in self.trunkbook.accounts:
-            raise TrunkUnknown(self.name, name)
-        return self.trunkbook.use(name)
-
-    def put_trunk(self, trunk: Trunk, caller: Caller, *, new: bool = False) -> Reply[None]:
-        """Make or change a trunk."""
-        reply: Reply[None] = Reply()
-
-        def act() -> None:
-            self._check_trunk(trunk)
-            account = self.trunkbook.accounts.get(trunk.name)
-            old = None if account is None else account.trunk
-            if old is not None and new:
-                raise TrunkExists(self.name, trunk.name)
-            if old == trunk:
-                reply.resolve(None)
-                return
-            me = f"trunk {trunk.name!r}"
-            if old is None or (old.start, old.end) != (trunk.start, trunk.end):
-                if account is not None and account.holds:
-                    raise TrunkBusy(self.name, trunk.name, account.services())
-                self._check_place(trunk.start, "start", me)
-                self._check_place(trunk.end, "end", me)
-            if account is not None:
-                self._check_held(trunk)
-            self.ask_topology(trunk, caller)
-            self._place_trunk(old, trunk)
-
-            def kept(error: BaseException | None) -> None:
-                if error is None:
-                    reply.resolve(None)
-                    return
-                self._place_trunk(trunk, old)
-                reply.fail(error)
-
-            event = self.event(EventKind.TRUNK, {"name": trunk.name, "present": True})
-            self.commit([self.record(), TrunkRecord(self.name, trunk), event], (), kept)
-
-        self.on_strand(reply, act)
-        return reply
-
-    def _check_trunk(self, trunk: Trunk) -> None:
-        check_name(trunk.name, "name")
-        if trunk.start == trunk.end:
-            raise BadArgument("end", "a trunk's ends are different terminals")
-        for field, rate in (("upstream", trunk.upstream), ("downstream", trunk.downstream)):
-            if not 0 <= rate <= MAX_KBPS:
-                raise BadArgument(field, f"a capacity lies between 0 and {MAX_KBPS} kbit/s")
-        if not 0 <= trunk.delay <= MAX_DELAY:
-            raise BadArgument("delay", f"a delay lies between 0 and {MAX_DELAY // 1000} ms")
-        check_ranges(trunk.labels)
-
-    def _check_held(self, trunk: Trunk) -> None:
-        account = self.trunkbook.accounts[trunk.name]
-        for direction, asked, held in (
-            ("upstream", trunk.upstream, account.upstream_held),
-            ("downstream", trunk.downstream, account.downstream_held),
-        ):
-            if asked < held:
-                raise BandwidthUnavailable(self.name, trunk.name, direction, asked, held)
-        missing = account.labels.missing(trunk.labels)
-        if missing:
-            raise LabelsInUse(self.name, trunk.name, tuple(missing))
-
-    def _use_trunk(self, trunk: Trunk) -> None:
-        self._users[trunk.start] = self._users[trunk.end] = f"trunk {trunk.name!r}"
-
-    def _place_trunk(self, old: Trunk | None, new: Trunk | None) -> None:
-        if old is not None:
-            self._users.pop(old.start, None)
-            self._users.pop(old.end, None)
-        if new is None and old is not None:
-            self.trunkbook.remove(old.name)
-        elif new is not None:
-            self._use_trunk(new)
-            self.trunkbook.put(new)
-        if old is None or new is None or (old.start, old.end, old.delay) != (new.start, new.end, new.delay):
-            self._reshape()
-        else:
-            self.touched()
-
-    def remove_trunk(self, name: str, caller: Caller) -> Reply[None]:
-        """Remove a trunk that carries nothing."""
-        reply: Reply[None] = Reply()
-
-        def act() -> None:
-            account = self.trunkbook.accounts.get(name)
-            if account is None:
-                raise TrunkUnknown(self.name, name)
-            if account.holds:
-                raise TrunkBusy(self.name, name, account.services())
-            old = account.trunk
-            self._place_trunk(old, None)
-
-            def kept(error: BaseException | None) -> None:
-                if error is None:
-                    reply.resolve(None)
-                    return
-                self._place_trunk(None, old)
-                reply.fail(error)
-
-            event = self.event(EventKind.TRUNK, {"name": name, "present": False})
-            self.commit([event], [(TrunkRecord, (self.name, name))], kept)
-
-        self.on_strand(reply, act)
-        return reply
 
     def tree(self, service: int) -> Sequence[Tunnel]:
         """The tunnels of a service."""

@@ -28,6 +28,7 @@ from dpb_framework.errors import DpbError, Refused, ServiceGone, ServiceUnknown
 from dpb_framework.model import Caller, Event, EventKind, Segment, Status
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.networks.terminalbook import TerminalBook
+from dpb_framework.networks.topologychange import TopologyChanges
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Strand
 
@@ -57,6 +58,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
         self.audience = workshop.audience
         self.strand = Strand()
         self.book = TerminalBook(self._name)
+        self.topology = TopologyChanges(self)
         self._services: dict[int, S] = {}
         self._handles: dict[str, S] = {}
         self._last_service = 0
@@ -267,22 +269,6 @@ class BaseNetwork(NetworkKind, Generic[S]):
         """Ask the listeners whether a terminal or trunk may be made or changed."""
         if not caller.system and self.audience.has("ask_topology"):
             self.audience.ask("ask_topology", network=self._name, change=change, caller=caller)
-
-    # -- commands on the topology
-
-    def on_strand(self, reply: Reply[Any], action: Callable[[], None]) -> None:
-        """Run *action* on the strand; a `DpbError` becomes the reply's."""
-
-        def run() -> None:
-            try:
-                action()
-            except DpbError as error:
-                reply.fail(error)
-            except Exception as error:
-                _logger.exception("%s: a command failed", self._name)
-                reply.fail(error)
-
-        self.strand.post(run)
 
     # -- life
 

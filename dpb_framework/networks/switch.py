@@ -19,7 +19,7 @@ from dpb_framework.contracts import (
     TerminalRecord,
     Workshop,
 )
-from dpb_framework.errors import BadArgument, ConfigInvalid, TerminalExists
+from dpb_framework.errors import BadArgument, ConfigInvalid, TerminalExists, TerminalUnknown
 from dpb_framework.model import (
     DEFAULT_LABELS,
     MAX_LABEL,
@@ -35,7 +35,9 @@ from dpb_framework.model import (
 from dpb_framework.networks.base import BaseNetwork
 from dpb_framework.networks.contact import Contact
 from dpb_framework.networks.switchservice import SwitchService
+from dpb_framework.networks.topologychange import TopologyChange, narrower_terminal
 from dpb_framework.reply import Reply
+from dpb_framework.runtime import nothing
 
 
 class Switch(BaseNetwork[SwitchService], SwitchManagement):
@@ -176,36 +178,28 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         """Make or change a terminal."""
         reply: Reply[Terminal] = Reply()
 
-        def act() -> None:
+        def check() -> TopologyChange:
             checked = self._checked(terminal)
             old = self.book.terminals.get(terminal.name)
             if old is not None and new:
                 raise TerminalExists(self.name, terminal.name)
             if old == checked:
-                reply.resolve(checked)
-                return
+                return TopologyChange(checked)
             if old is not None:
                 if old.place != checked.place:
                     self.book.check_idle(old.name)
                 self.book.check_change(old, checked)
             self.ask_topology(checked, caller)
-            self._put(checked)
-
-            def kept(error: BaseException | None) -> None:
-                if error is None:
-                    self.hint()
-                    reply.resolve(checked)
-                    return
-                if old is None:
-                    self.book.remove(checked.name)
-                else:
-                    self._put(old)
-                reply.fail(error)
-
             event = self.event(EventKind.TERMINAL, {"name": checked.name, "present": True})
-            self.commit([self.record(), TerminalRecord(self.name, checked), event], (), kept)
+            return TopologyChange(
+                checked,
+                [self.record(), TerminalRecord(self.name, checked), event],
+                until=nothing if old is None else partial(self._put, narrower_terminal(old, checked)),
+                after=lambda: self._put(checked, tells=True),
+                back=nothing if old is None else partial(self._put, old),
+            )
 
-        self.on_strand(reply, act)
+        self.topology.make(reply, check)
         return reply
 
     def _checked(self, terminal: Terminal) -> Terminal:
@@ -223,35 +217,40 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         check_quotas(terminal)
         return evolve(terminal, place=place, labels=labels)
 
-    def _put(self, terminal: Terminal) -> None:
+    def _put(self, terminal: Terminal, *, tells: bool = False) -> None:
         place = terminal.place
         domain = self._domains[place] = self.fabric.domain(place)
         around = self._channels.setdefault(domain, {})
         around.setdefault(place, {})
         self._crowded = self._crowded or len(around) > 1
         self.book.put(terminal)
+        if tells:
+            self.hint()
 
     def remove_terminal(self, name: str, caller: Caller) -> Reply[None]:
         """Remove a terminal that no service uses."""
         reply: Reply[None] = Reply()
 
-        def act() -> None:
+        def check() -> TopologyChange:
             old = self.book.terminals.get(name)
-            self.book.remove(name)
+            if old is None:
+                raise TerminalUnknown(self.name, name)
+            self.book.check_idle(name)
 
-            def kept(error: BaseException | None) -> None:
-                if error is not None:
-                    if old is not None:
-                        self._put(old)
-                    reply.fail(error)
-                    return
+            def gone() -> None:
+                self.book.remove(name)
                 self.hint()
-                reply.resolve(None)
 
-            event = self.event(EventKind.TERMINAL, {"name": name, "present": False})
-            self.commit([event], [(TerminalRecord, (self.name, name))], kept)
+            return TopologyChange(
+                None,
+                [self.event(EventKind.TERMINAL, {"name": name, "present": False})],
+                [(TerminalRecord, (self.name, name))],
+                until=partial(self._put, narrower_terminal(old, Terminal(name, ""))),
+                after=gone,
+                back=partial(self._put, old),
+            )
 
-        self.on_strand(reply, act)
+        self.topology.make(reply, check)
         return reply
 
     # -- what the device tells
