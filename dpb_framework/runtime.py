@@ -117,6 +117,8 @@ class Runtime:
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="dpb-worker")
         self._timers = _Timers(self.soon)
         self._leaves: list[Leaf] = []
+        self._soon: deque[Task] = deque()
+        self._woken = False
         self._stopped = False
 
     def now(self) -> float:
@@ -124,12 +126,28 @@ class Runtime:
         return time.monotonic()
 
     def soon(self, task: Task) -> None:
-        """Run *task* in a worker. After `stop` it is dropped."""
-        try:
-            self._workers.submit(_guarded, task)
-        except RuntimeError:
-            if not self._stopped:  # pragma: no cover  # only the interpreter's own end brings this about
-                raise
+        """Run *task* in a worker. After `stop` it is dropped.
+
+        Tasks that come in a burst (the store tells of a whole group of commits at once) wake one worker, not each
+        its own; a further one is woken by whatever comes once that has begun.
+        """
+        self._soon.append(task)
+        if not self._woken:
+            self._woken = True
+            try:
+                self._workers.submit(self._run_soon)
+            except RuntimeError:
+                if not self._stopped:  # pragma: no cover  # only the interpreter's own end brings this about
+                    raise
+
+    def _run_soon(self) -> None:
+        self._woken = False
+        while self._soon:
+            try:
+                task = self._soon.popleft()
+            except IndexError:  # another worker was quicker
+                return
+            _guarded(task)
 
     def work(self, call: Callable[[], T]) -> Reply[T]:
         """Run *call* in a worker; the reply has what it returns or raises."""
@@ -143,9 +161,10 @@ class Runtime:
             else:
                 reply.resolve(value)
 
-        if self._stopped:
-            return Reply.failed(Stopped())
-        self.soon(run)
+        try:
+            self._workers.submit(run)  # what may block or plan has a worker of its own
+        except RuntimeError:
+            reply.fail(Stopped())
         return reply
 
     def later(self, seconds: float, task: Task) -> Cancel:

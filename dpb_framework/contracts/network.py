@@ -202,7 +202,8 @@ class Network(ABC):
     def watch(self, listener: Callable[[Event], None], kinds: Collection[EventKind] | None = None) -> Cancel:
         """Call *listener* with each event (of *kinds*, if given), after it is stored, in order; it must not block.
 
-        N15. Numbers grow by one. N16. MODEL events (number 0) come when what `model` or `terminals` tell has changed.
+        N15. Numbers grow by one; one is left out only where its commit failed. N16. MODEL events (number 0) come
+        when what `model` or `terminals` tell has changed.
         """
 
     @abstractmethod

@@ -35,6 +35,9 @@ from dpb_framework.networks.chords import show
 from dpb_framework.networks.deadlines import Deadlines
 from dpb_framework.networks.shape import Shape, build_shape, chord_name, same_shape
 
+SWEEP = 10.0
+"""Seconds until orphans are looked for again after some were found."""
+
 
 class Aggregator(AggregatorTopology):
     """A network over inferior networks; plans trees, reserves trunks, and divides services among the inferiors."""
@@ -101,9 +104,10 @@ class Aggregator(AggregatorTopology):
             if isinstance(known, ModelRecord) and known.network == self.name and known.inferior in self._inferiors:
                 self._models[known.inferior] = known.model
         self.restore_base(contents)
+        places = {terminal.subterminal: name for name, terminal in self.book.terminals.items()}
         for attempt in contents.tables.get(AttemptRecord, ()):
             if isinstance(attempt, AttemptRecord) and attempt.network == self.name:
-                self._services[attempt.service].restore_attempt(attempt)
+                self._services[attempt.service].restore_attempt(attempt, places)
 
     def start(self) -> None:
         """Begin to work with the inferiors."""
@@ -116,14 +120,22 @@ class Aggregator(AggregatorTopology):
         self.strand.post(partial(self._refresh, inferior))
 
     def _sweep(self) -> None:
-        """Release subservices under our handles that no attempt knows."""
+        """Release subservices under our handles that no attempt knows; again later where that did not succeed."""
+        if self.stopped:
+            return
         known: set[str] = set()
         for service in self._services.values():
             known |= service.handles()
-        for inferior in self._inferiors.values():
-            for orphan in inferior.services(self.prefix):
-                if orphan.handle not in known:
-                    orphan.release(SYSTEM)
+        orphans = [
+            orphan
+            for inferior in self._inferiors.values()
+            for orphan in inferior.services(self.prefix)
+            if orphan.handle not in known
+        ]
+        for orphan in orphans:
+            orphan.release(SYSTEM)
+        if orphans:
+            self._cancels.append(self.runtime.later(SWEEP, partial(self.strand.post, self._sweep)))
 
     def stop(self) -> None:
         """Let the inferiors be."""

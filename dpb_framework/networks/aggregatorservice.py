@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -95,13 +95,24 @@ class AggregatorService(DrivenService["Aggregator"]):
         parts = [part.record for part in attempt.parts]
         return AttemptRecord(self.network.name, self._id, attempt.number, attempt.role, attempt.tunnels, parts)
 
-    def restore_attempt(self, stored: AttemptRecord) -> None:
-        """Take up an attempt; what its inferiors have of it is not known until they were asked."""
+    def restore_attempt(self, stored: AttemptRecord, places: Mapping[tuple[str, str], str]) -> None:
+        """Take up an attempt; what its inferiors have of it is not known until they were asked.
+
+        *places* tells which of our terminals an inferior's terminal is: what a retired attempt has there is not free.
+        """
         network = self.network
         parts = [Part(self, network.inferior(p.inferior), p, touched=True) for p in stored.parts]
         self._attempts[stored.number] = Attempt(stored.number, stored.role, stored.tunnels, parts)
         self._last_attempt = max(self._last_attempt, stored.number)
         network.trunkbook.take(self._id, stored.number, stored.tunnels)
+        if stored.role is Role.RETIRED:
+            ends = [
+                evolve(end, circuit=Circuit(places[part.inferior, end.circuit.terminal], end.circuit.label))
+                for part in stored.parts
+                for end in part.segment.ends
+                if (part.inferior, end.circuit.terminal) in places
+            ]
+            self._linger(Segment(ends) if ends else None)
 
     def resume(self) -> None:
         """Go on after a restart."""
