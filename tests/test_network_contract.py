@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from dpb_framework import plugins
-from dpb_framework.contracts import Network, Store
+from dpb_framework.contracts import Channel, Network, Store
 from dpb_framework.memory import MemoryStore
 from dpb_framework.runtime import Runtime
 from dpb_framework.testing.emulated import EmulatedProcess
 from dpb_framework.testing.network import NetworkContract
+from dpb_framework.testing.traffic import Carrier, Traffic
 from dpb_framework.testing.world import Layout, World, one_switch, three_levels, triangle, two_levels
 
 _numbers = itertools.count(1)
@@ -128,14 +129,28 @@ class _OverProcesses(_InAWorld):
         for name, settings in layout.networks.items():
             if settings["kind"] == "switch":
                 settings["fabric"] = "emulated-process"
-                device = f"{next(_numbers)}-{name}"
-                settings["fabric-settings"] = {"address": process.address, "device": device}
+                settings["fabric-settings"] = {"address": process.address, "device": f"{next(_numbers)}-{name}"}
         with World(layout, store=self.store(tmp_path), runtime=Runtime) as world:
             yield world
 
     @pytest.fixture
-    def carries(self) -> Callable[[str, int], Collection[tuple[str, int]]] | None:
-        return None
+    def carries(self, world: World, process: EmulatedProcess) -> Callable[[str, int], Collection[tuple[str, int]]]:
+        def device(switch: str) -> Carrier:
+            return _Device(process, world.layout.networks[switch]["fabric-settings"]["device"])
+
+        traffic = Traffic(world.layout, world.switch, device)
+        return lambda terminal, label: traffic.carries(self.name, terminal, label)
+
+
+class _Device:
+    """One device of a process."""
+
+    def __init__(self, process: EmulatedProcess, name: str) -> None:
+        self._process = process
+        self._name = name
+
+    def carries(self, channel: Channel) -> Collection[Channel]:
+        return self._process.carries(channel, self._name)
 
 
 class TestSwitchOverAProcess(_OverProcesses, TestSwitch):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -24,7 +24,6 @@ from dpb_framework.broker import Broker
 from dpb_framework.config import BrokerConfig, Config, NetworkConfig
 from dpb_framework.contracts import (
     AggregatorManagement,
-    Channel,
     Network,
     NetworkKind,
     Service,
@@ -38,9 +37,11 @@ from dpb_framework.model import Caller, Change, Segment, Status, Trunk
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime
 from dpb_framework.settings import check_call
-from dpb_framework.testing.faults import DistantNetwork, FaultyStore, Line
+from dpb_framework.testing.distant import DistantNetwork, Line
+from dpb_framework.testing.faults import FaultyStore
 from dpb_framework.testing.layout import Layout, line, one_switch, ring, three_levels, triangle, two_levels
 from dpb_framework.testing.manual import ManualRuntime
+from dpb_framework.testing.traffic import Traffic, leftovers
 
 T = TypeVar("T")
 
@@ -267,68 +268,11 @@ class World:
 
     def carries(self, network: str, terminal: str, label: int) -> set[tuple[str, int]]:
         """The circuits of *network* at which a frame comes out that enters at (terminal, label), over all trunks."""
-        homes = {self.place(network, name): name for name in self.network(network).terminals()}
-        found: set[tuple[str, int]] = set()
-        first = (*self.place(network, terminal), label)
-        seen, todo = {first}, [first]
-        while todo:
-            switch, interface, tag = todo.pop()
-            for out in self.device(switch).carries(Channel(interface, tag)):
-                if (switch, out.interface) in homes:
-                    found.add((homes[switch, out.interface], out.label))
-                over = self._over_trunk(switch, out)
-                if over is not None and over not in seen:
-                    seen.add(over)
-                    todo.append(over)
-        return found
-
-    def place(self, network: str, terminal: str) -> tuple[str, str]:
-        """The switch and the interface that a network's terminal leads to in the end."""
-        while True:
-            (found,) = (t for t in self.switch(network).list_terminals() if t.name == terminal)
-            if self.layout.networks[network]["kind"] == "switch":
-                return network, found.place
-            network, terminal = found.subterminal
-
-    def _over_trunk(self, switch: str, channel: Channel) -> tuple[str, str, int] | None:
-        for _, trunk in self._trunks():
-            start, end = self.place(*trunk.start), self.place(*trunk.end)
-            for ranged in trunk.labels:
-                for here, first, there, other in (
-                    (start, ranged.start, end, ranged.end),
-                    (end, ranged.end, start, ranged.start),
-                ):
-                    if here == (switch, channel.interface) and 0 <= channel.label - first < ranged.count:
-                        return (*there, other + channel.label - first)
-        return None
-
-    def _trunks(self) -> Iterator[tuple[str, Trunk]]:
-        for name, settings in self.layout.networks.items():
-            if settings["kind"] != "switch":
-                for use in self.aggregator(name).trunks():
-                    yield name, use.trunk
+        return Traffic(self.layout, self.switch, self.device).carries(network, terminal, label)
 
     def leftovers(self) -> list[str]:
         """What is held anywhere: services, circuits, trunks' capacity and labels, bridges, records. Empty: nothing."""
-        found: list[str] = []
-        for name, settings in self.layout.networks.items():
-            network = self.network(name)
-            found += [f"{name}: service {s.id} is {s.status.value}" for s in network.services()]
-            book = getattr(network, "book", None)
-            found += [f"{name}: circuit {c} is held by {s}" for c, s in (book.holders if book else {}).items()]
-            if settings["kind"] != "switch":
-                for use in self.aggregator(name).trunks():
-                    trunk, labels = use.trunk, sum(r.count for r in use.trunk.labels)
-                    if (use.upstream_left, use.downstream_left) != (trunk.upstream, trunk.downstream):
-                        found.append(f"{name}: trunk {trunk.name} has {use.upstream_left}/{use.downstream_left} left")
-                    if use.labels_left != labels or use.services:
-                        found.append(f"{name}: trunk {trunk.name} has {use.labels_left} labels, {use.services}")
-            elif settings.get("fabric", "emulated") == "emulated":
-                found += [f"{name}: bridge {key}" for key in self.device(name).holds()]
-        for table, records in self.store.load().tables.items():
-            if table.__name__ in ("ServiceRecord", "SegmentRecord", "AttemptRecord"):
-                found += [f"store: {table.__name__} {record.key}" for record in records]
-        return found
+        return leftovers(self.layout, self.network, self.device, self.store)
 
 
 class _Broker(Broker):
