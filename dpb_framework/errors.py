@@ -533,12 +533,21 @@ class Stopped(DpbError):
 
 @frozen
 class Remembered(DpbError):
-    """A fault that an earlier run of the broker met; its text was kept with the service."""
+    """A fault that is only known as data any more (from the store, from another network), raised again."""
 
-    code = "remembered"
     kind: str
     text: str
     known: dict[str, Any] = Factory(dict)
+
+    @property
+    def code(self) -> str:  # type: ignore[override]  # one class for all kinds
+        """The code of the fault that it was."""
+        return self.kind
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was known of it."""
+        return dict(self.known)
 
     def __str__(self) -> str:
         return self.text

@@ -133,7 +133,8 @@ class Service(ABC):
         """Become what was prepared. Settles when the decision is durable; `change` is NONE when all is done.
 
         N10. From then on the new segment is what `segment` tells; ends that both have are not interrupted.
-            Repeatable: when nothing is prepared any more because it was committed, it does nothing.
+            Repeatable: when nothing is prepared any more because it was committed, it does nothing. When `change`
+            is NONE again, what the change left behind is free.
         """
 
     @abstractmethod

@@ -145,7 +145,7 @@ def step(status: Status, event: Step) -> Status:
 
 _BY_ITSELF: dict[Desired, frozenset[Step]] = {
     Desired.DORMANT: frozenset({_T.CLEARED, _T.REFUSED}),
-    Desired.INACTIVE: frozenset({_T.ESTABLISHED, _T.REFUSED, _T.DEACTIVATED}),
+    Desired.INACTIVE: frozenset({_T.ESTABLISHED, _T.REFUSED, _T.DEACTIVATED, _T.FAIL}),
     Desired.ACTIVE: frozenset({_T.ESTABLISHED, _T.REFUSED, _T.ACTIVATE, _T.ACTIVATED, _T.FAIL}),
     Desired.RELEASED: frozenset({_T.RELEASED}),
 }
@@ -156,9 +156,11 @@ def _closure(status: Status, desired: Desired) -> frozenset[Status]:
     todo = [status]
     while todo:
         here = todo.pop()
+        if here is Status.DORMANT or (here is Status.INACTIVE and desired is Desired.INACTIVE):
+            continue  # at rest, and nothing of it is on a device that could fail
         for event in _BY_ITSELF[desired]:
             there = TRANSITIONS.get((here, event))
-            if there is not None and there not in found and here is not Status.DORMANT:
+            if there is not None and there not in found:
                 found.add(there)
                 todo.append(there)
     return frozenset(found)

@@ -100,6 +100,7 @@ class Aggregator(AggregatorTopology):
     def restore(self, contents: Contents) -> None:
         """Take up terminals, trunks, services and attempts."""
         self.restore_topology(contents)
+        self._version += 1
         for known in contents.tables.get(ModelRecord, ()):
             if isinstance(known, ModelRecord) and known.network == self.name and known.inferior in self._inferiors:
                 self._models[known.inferior] = known.model

@@ -145,7 +145,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
         """What the store keeps of the network itself."""
         return NetworkRecord(self._name, self.kind, self._last_service)
 
-    def forget(self, service: S) -> None:
+    def forget(self, service: DrivenService[Any]) -> None:
         """Let a service that was released (or never kept) be gone."""
         self._services.pop(service.id, None)
         if service.handle is not None and self._handles.get(service.handle) is service:
@@ -251,7 +251,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
 
     # -- policy
 
-    def ask_segment(self, service: S, segment: Segment, caller: Caller) -> None:
+    def ask_segment(self, service: DrivenService[Any], segment: Segment, caller: Caller) -> None:
         """Ask the listeners whether *service* may have *segment*; the broker itself is not asked about."""
         if caller.system or not self.audience.has("ask_segment"):
             return

@@ -14,26 +14,23 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dpb_framework.contracts import Cancel, EventRecord, Key, Record, Role, SegmentRecord, Service, ServiceRecord
+from dpb_framework.contracts import Key, Record
 from dpb_framework.errors import CommitFailed, DpbError, ServiceGone, ServiceLogic
 from dpb_framework.model import (
-    REACHABLE,
     STABLE,
     TRANSITIONS,
     Caller,
     Change,
     Condition,
     Desired,
-    EventKind,
     Fault,
     Segment,
-    ServiceView,
     Status,
     Step,
     step,
 )
+from dpb_framework.networks.told import ToldService
 from dpb_framework.reply import Reply
-from dpb_framework.runtime import nothing
 
 if TYPE_CHECKING:
     from dpb_framework.networks.base import BaseNetwork
@@ -50,205 +47,15 @@ _WISH = {
 }
 
 
-class DrivenService(Service, Generic[N]):
+class DrivenService(ToldService[N], Generic[N]):
     """A service of a network of this broker. Everything with an underscore happens on the network's strand."""
 
     def __init__(self, network: N, id: int, handle: str | None, owner: str) -> None:
-        self.network = network
-        self._id = id
-        self._handle = handle
-        self.owner = owner
-        self._status = Status.DORMANT
-        self._desired = Desired.DORMANT
-        self._remembered = False
-        self._change = Change.NONE
-        self._error: Fault | None = None
-        self._asked: Segment | None = None
-        self._chosen: Segment | None = None
-        self._next_asked: Segment | None = None
-        self._next_chosen: Segment | None = None
-        self._conditions: tuple[Condition, ...] = ()
-        self._committing = False
+        super().__init__(network, id, handle, owner)
         self._commands: deque[tuple[Callable[..., None], tuple[Any, ...], Reply[None]]] = deque()
-        self._watchers: tuple[Callable[[Service], None], ...] = ()
-        self._waiters: list[tuple[Collection[Status], Reply[Status]]] = []
 
-    # -- what is told
-
-    @property
-    def id(self) -> int:
-        """The id, unique in the network for ever."""
-        return self._id
-
-    @property
-    def handle(self) -> str | None:
-        """The name that its user gave it."""
-        return self._handle
-
-    @property
-    def status(self) -> Status:
-        """The status at this moment."""
-        return self._status
-
-    @property
-    def desired(self) -> Desired:
-        """Where its user wants it to be."""
-        return self._desired
-
-    @property
-    def change(self) -> Change:
-        """Where a change without interruption is."""
-        return self._change
-
-    @property
-    def segment(self) -> Segment | None:
-        """What it connects, with the chosen labels."""
-        return self._chosen
-
-    @property
-    def error(self) -> Fault | None:
-        """Why the last define, activation or change did not succeed."""
-        return self._error
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """What holds beside the status."""
-        return self._conditions
-
-    def view(self) -> ServiceView:
-        """All of the above."""
-        return ServiceView(
-            self.network.name,
-            self._id,
-            self._handle,
-            self.owner,
-            self._status,
-            self._desired,
-            self._change,
-            self._chosen,
-            self._error,
-            self._conditions,
-        )
-
-    def watch(self, listener: Callable[[Service], None]) -> Cancel:
-        """Call *listener* after each change."""
-        self._watchers = (*self._watchers, listener)
-
-        def cancel() -> None:
-            self._watchers = tuple(w for w in self._watchers if w is not listener)
-
-        return cancel
-
-    def wait(self, statuses: Collection[Status], timeout: float | None = None) -> Reply[Status]:
-        """Wait for one of *statuses*."""
-        reply: Reply[Status] = Reply()
-        self.network.strand.post(partial(self._wait, frozenset(statuses), timeout, reply))
-        return reply
-
-    def _wait(self, statuses: frozenset[Status], timeout: float | None, reply: Reply[Status]) -> None:
-        if self._answers(statuses):
-            reply.resolve(self._status)
-            return
-        if timeout is not None and timeout <= 0:
-            reply.resolve(self._status)
-            return
-        network, entry = self.network, (statuses, reply)
-        self._waiters.append(entry)
-
-        def forget() -> None:
-            if entry in self._waiters:
-                self._waiters.remove(entry)
-
-        def over() -> None:
-            forget()
-            reply.resolve(self._status)
-
-        cancel = nothing if timeout is None else network.runtime.later(timeout, lambda: network.strand.post(over))
-
-        def settled(_: Reply[Status]) -> None:
-            cancel()
-            if entry in self._waiters:  # abandoned by whoever waited
-                network.strand.post(forget)
-
-        reply.then(settled)
-
-    def _answers(self, statuses: Collection[Status]) -> bool:
-        status = self._status
-        if status in statuses or status is Status.RELEASED:
-            return not self._committing or status is Status.RELEASED
-        if self._committing or self._commands:
-            return False
-        return REACHABLE[status, self._desired].isdisjoint(statuses)
-
-    def _changed(self) -> None:
-        """Tell watchers and waiters that something of what is told has changed."""
-        for watcher in self._watchers:
-            watcher(self)
-        if self._waiters:
-            waiting, self._waiters = self._waiters, []
-            for entry in waiting:
-                if self._answers(entry[0]):
-                    entry[1].resolve(self._status)
-                else:
-                    self._waiters.append(entry)
-
-    # -- records
-
-    def record(self) -> ServiceRecord:
-        """What the store keeps of the service itself."""
-        return ServiceRecord(
-            self.network.name,
-            self._id,
-            self._handle,
-            self.owner,
-            self._desired,
-            self._status,
-            self._remembered,
-            self._change,
-            self._error,
-        )
-
-    def _segment_record(self, role: Role = Role.CURRENT) -> SegmentRecord:
-        asked, chosen = (self._asked, self._chosen) if role is Role.CURRENT else (self._next_asked, self._next_chosen)
-        if asked is None or chosen is None:
-            raise RuntimeError(f"service {self._id} has no {role.value} segment")
-        return SegmentRecord(self.network.name, self._id, role, asked, chosen)
-
-    def _segment_key(self, role: Role = Role.CURRENT) -> tuple[type[Record], Key]:
-        return SegmentRecord, (self.network.name, self._id, role)
-
-    def _event(self) -> EventRecord:
-        error = self._error
-        return self.network.event(
-            EventKind.SERVICE,
-            {
-                "id": self._id,
-                "status": self._status._value_,
-                "desired": self._desired._value_,
-                "change": self._change._value_,
-                "error": None if error is None else error.code,
-            },
-        )
-
-    def restore(self, stored: ServiceRecord) -> None:
-        """Be what the store tells."""
-        self._status, self._desired = stored.status, stored.desired
-        self._remembered, self._error = stored.remembered, stored.error
-        self._change = stored.change
-
-    def restore_segment(self, stored: SegmentRecord) -> None:
-        """Have the segment that the store tells."""
-        if stored.role is Role.CURRENT:
-            self._asked, self._chosen = stored.asked, stored.chosen
-        else:
-            self._next_asked, self._next_chosen = stored.asked, stored.chosen
-
-    def rehold(self) -> None:
-        """Hold circuits and quotas for all segments that there are."""
-        self.network.book.hold(self._id, self.owner, self._held())
-
-    def _held(self) -> list[Segment]:
-        return [s for s in (self._chosen, self._next_chosen) if s is not None]
+    def _has_work(self) -> bool:
+        return self._committing or bool(self._commands)
 
     # -- commands
 

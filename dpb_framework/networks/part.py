@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dpb_framework.contracts import Network, Service, Subservice
-from dpb_framework.errors import CommitFailed, Remembered, ServiceGone, ServiceUnknown, Stopped, TimedOut, Unreachable
+from dpb_framework.errors import CommitFailed, ServiceGone, ServiceUnknown, Stopped, TimedOut, Unreachable
 from dpb_framework.model import SYSTEM, Change, Desired, Fault, Status
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import nothing
 
 if TYPE_CHECKING:
-    from dpb_framework.networks.aggregatorservice import AggregatorService
+    from dpb_framework.networks.attempts import AttemptingService
 
 RETRY = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further try to reach an inferior network, or to ask again for what it refused."""
@@ -52,7 +52,7 @@ class Part:
 
     def __init__(
         self,
-        owner: AggregatorService,
+        owner: AttemptingService,
         inferior: Network,
         record: Subservice,
         chords: tuple[str, ...] = (),
@@ -114,8 +114,6 @@ class Part:
         elif isinstance(error, _UNKNOWN):
             self.lost = Fault.of(error)
             self._retry()
-        elif isinstance(error, Remembered):
-            self.refused = Fault(error.kind, error.text, error.known)
         else:
             self.refused = Fault.of(error)
         self.owner.poke()

@@ -64,6 +64,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         self._channels: dict[str, dict[str, dict[int, int]]] = {}
         self._domains: dict[str, str] = {}
         self._crowded = False
+        self._model: NetworkModel | None = None
         self._capabilities: frozenset[Capability] | None = None
         self._unenforced: tuple[str, ...] = ()
 
@@ -114,8 +115,11 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
             self.contact.stop()
 
     def model(self) -> NetworkModel:
-        """One vertex."""
-        return NetworkModel((Fragment(self.terminals()),))
+        """One vertex; the same value until a terminal comes or goes."""
+        model = self._model
+        if model is None:
+            model = self._model = NetworkModel((Fragment(self.terminals()),))
+        return model
 
     def health(self) -> Mapping[str, Any]:
         """The usual, and whether the device is reached."""
@@ -224,6 +228,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         around.setdefault(place, {})
         self._crowded = self._crowded or len(around) > 1
         self.book.put(terminal)
+        self._model = None
         if tells:
             self.hint()
 
@@ -239,6 +244,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
 
             def gone() -> None:
                 self.book.remove(name)
+                self._model = None
                 self.hint()
 
             return TopologyChange(

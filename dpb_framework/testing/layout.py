@@ -75,9 +75,10 @@ class Layout:
             if (network, terminal) not in there and self.networks[network]["kind"] == "switch":
                 self._add(network, terminal)
             ends.append((network, terminal))
+        first, last = ends
         ranges = tuple(LabelRange(*one) for one in labels)
-        called = name or Trunk.default_name(*ends)
-        self.trunks.append((aggregator, Trunk(called, *ends, up, up if down is None else down, delay, ranges)))
+        called = name or Trunk.default_name(first, last)
+        self.trunks.append((aggregator, Trunk(called, first, last, up, up if down is None else down, delay, ranges)))
         return self
 
 
