@@ -77,7 +77,7 @@ class Segment:
         """
         if len(self.ends) < 2:
             raise SegmentInvalid(path, f"a service joins at least two circuits, {len(self.ends)} given")
-        seen: dict[Circuit, int] = {}
+        seen: dict[tuple[str, int], int] = {}
         ingress = egress = 0
         for i, end in enumerate(self.ends):
             flow, circuit = end.flow, end.circuit
@@ -92,7 +92,7 @@ class Segment:
                 continue
             if not 0 <= label <= MAX_LABEL:
                 raise SegmentInvalid(f"{path}[{i}].label", f"a label lies between 0 and {MAX_LABEL}, got {label}")
-            other = seen.setdefault(circuit, i)
+            other = seen.setdefault((circuit.terminal, label), i)
             if other != i:
                 raise SegmentInvalid(f"{path}[{i}]", f"circuit {circuit} is there twice (also {path}[{other}])")
         if not ingress or not egress:

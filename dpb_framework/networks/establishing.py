@@ -83,7 +83,7 @@ class EstablishingService(AttemptingService):
             self._note(Step.ESTABLISHED)
             if self._desired is Desired.ACTIVE:
                 self._note(Step.ACTIVATE)
-            self._again = True
+                self._again = True
 
     def _needs(self, part: Part) -> bool:
         """Whether an end of the service lies in the part's inferior, so that no plan can do without it."""

@@ -61,7 +61,8 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         self.refuses_unenforced = refuses_unenforced
         self.down: set[str] = set()
         self.contact = Contact(self, audit_interval)
-        self._channels: dict[str, dict[str, dict[int, int]]] = {}
+        self._around: dict[str, dict[str, str]] = {}
+        """For each domain its interfaces, each with its terminal."""
         self._domains: dict[str, str] = {}
         self._crowded = False
         self._model: NetworkModel | None = None
@@ -140,28 +141,14 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
     def _overlapped(self, service: int, circuit: Circuit) -> int | None:
         """Another service that holds a channel which overlaps the circuit's, on another interface."""
         place = self.book.terminals[circuit.terminal].place
-        around = self._channels.get(self._domains[place], {})
-        if len(around) < 2:
-            return None
         mine = self.channel(circuit)
-        for interface, labels in around.items():
+        for interface, terminal in self._around[self._domains[place]].items():
             if interface == place:
                 continue
-            for label, holder in labels.items():
+            for label, holder in self.book.labels_held(terminal).items():
                 if holder != service and self.fabric.overlaps(mine, Channel(interface, label)):
                     return holder
         return None
-
-    def index(self, service: int, before: Sequence[Segment], after: Sequence[Segment]) -> None:
-        """Keep the index of channels after a service holds other segments."""
-        for segment in before:
-            for end in segment.ends:
-                place = self.book.terminals[end.circuit.terminal].place
-                self._channels[self._domains[place]][place].pop(end.circuit.label or 0, None)
-        for segment in after:
-            for end in segment.ends:
-                place = self.book.terminals[end.circuit.terminal].place
-                self._channels[self._domains[place]][place][end.circuit.label or 0] = service
 
     def unenforced(self) -> Sequence[str]:
         """Which rates the fabric cannot enforce: `ingress`, `egress`."""
@@ -222,15 +209,20 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         return evolve(terminal, place=place, labels=labels)
 
     def _put(self, terminal: Terminal, *, tells: bool = False) -> None:
-        place = terminal.place
+        place, old = terminal.place, self.book.terminals.get(terminal.name)
+        if old is not None and old.place != place:
+            self._leave(old.place)
         domain = self._domains[place] = self.fabric.domain(place)
-        around = self._channels.setdefault(domain, {})
-        around.setdefault(place, {})
+        around = self._around.setdefault(domain, {})
+        around[place] = terminal.name
         self._crowded = self._crowded or len(around) > 1
         self.book.put(terminal)
         self._model = None
         if tells:
             self.hint()
+
+    def _leave(self, place: str) -> None:
+        self._around[self._domains.pop(place)].pop(place)
 
     def remove_terminal(self, name: str, caller: Caller) -> Reply[None]:
         """Remove a terminal that no service uses."""
@@ -244,6 +236,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
 
             def gone() -> None:
                 self.book.remove(name)
+                self._leave(old.place)
                 self._model = None
                 self.hint()
 

@@ -10,7 +10,7 @@ from dpb_framework.errors import DpbError, FabricRefused, PortDown, Refused, Unr
 from dpb_framework.model import Caller, Change, Condition, Desired, Fault, Segment, Status, Step
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.reply import Reply
-from dpb_framework.runtime import Cancel, nothing
+from dpb_framework.runtime import Cancel
 
 if TYPE_CHECKING:
     from dpb_framework.networks.switch import Switch
@@ -22,31 +22,22 @@ RETRY = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 class SwitchService(DrivenService["Switch"]):
     """A service of a switch. Defining it takes circuits and quotas; activating it makes the bridge."""
 
+    _landing = Status.INACTIVE
+    _applied: Bridge | None = None
+    _sure = True
+    _calling = False
+    _retrying = False
+    _refusal: Fault | None = None
+    _tries = 0
+    _cancel: Cancel | None = None
+    _finishing = False
+    _leaving: Segment | None = None
+
     def __init__(self, network: Switch, id: int, handle: str | None, owner: str) -> None:
         super().__init__(network, id, handle, owner)
         self.key = f"{network.prefix}{id}"
-        self._landing = Status.INACTIVE
-        self._applied: Bridge | None = None
-        self._sure = True
-        self._calling = False
-        self._retrying = False
-        self._refusal: Fault | None = None
-        self._tries = 0
-        self._cancel: Cancel = nothing
-        self._finishing = False
-        self._leaving: Segment | None = None
-        self._indexed: list[Segment] = []
 
     # -- what is held
-
-    def rehold(self) -> None:
-        """Hold circuits, quotas and channels for all segments that there are."""
-        held = self._held()
-        network = self.network
-        network.index(self._id, self._indexed, ())
-        network.book.hold(self._id, self.owner, held)
-        network.index(self._id, (), held)
-        self._indexed = held
 
     def _held(self) -> list[Segment]:
         held = super()._held()
@@ -201,7 +192,8 @@ class SwitchService(DrivenService["Switch"]):
 
     def _kept(self, *args: Any) -> None:
         """A new command is a new reason to try at once."""
-        self._cancel()
+        if self._cancel is not None:
+            self._cancel()
         self._retrying = False
         super()._kept(*args)
 

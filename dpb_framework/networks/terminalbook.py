@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from attrs import evolve
 
@@ -17,6 +18,15 @@ from dpb_framework.errors import (
 from dpb_framework.model import Circuit, End, Segment, Terminal, Totals
 
 
+class _Held(NamedTuple):
+    segments: tuple[Segment, ...]
+    shares: Mapping[str, tuple[int, int]]
+    owner: str
+
+
+_NOTHING = _Held((), {}, "")
+
+
 class TerminalBook:
     """The terminals of one network. Its methods are called on the network's strand only.
 
@@ -27,13 +37,10 @@ class TerminalBook:
     def __init__(self, network: str) -> None:
         self._network = network
         self.terminals: dict[str, Terminal] = {}
-        self.holders: dict[Circuit, int] = {}
         self._labels: dict[str, dict[int, int]] = {}
         self._used: dict[str, list[int]] = {}
         self._limited: set[str] = set()
-        self._segments: dict[int, tuple[Segment, ...]] = {}
-        self._shares: dict[int, dict[str, tuple[int, int]]] = {}
-        self._owners: dict[int, str] = {}
+        self._held: dict[int, _Held] = {}
         self._totals: dict[str, list[int]] = {}
 
     # -- terminals
@@ -72,6 +79,11 @@ class TerminalBook:
         for service in self._labels[name].values():
             raise TerminalBusy(self._network, name, f"service {service}")
 
+    @property
+    def holders(self) -> dict[Circuit, int]:
+        """Each circuit that is held, with its service."""
+        return {Circuit(name, label): s for name, labels in self._labels.items() for label, s in labels.items()}
+
     def labels_held(self, name: str) -> Mapping[int, int]:
         """The labels of a terminal that are taken, each with its service."""
         return self._labels[name]
@@ -98,7 +110,7 @@ class TerminalBook:
         """
         segment.check(path)
         open_ends = False
-        terminals, holders = self.terminals, self.holders
+        terminals, labels = self.terminals, self._labels
         for i, end in enumerate(segment.ends):
             circuit = end.circuit
             terminal = terminals.get(circuit.terminal)
@@ -113,7 +125,7 @@ class TerminalBook:
                     break
             else:
                 raise LabelsUnavailable(self._network, terminal.name, label, terminal.labels)
-            holder = holders.get(circuit)
+            holder = labels[circuit.terminal].get(label)
             if holder is None and also is not None:
                 holder = also(circuit)
             if holder is not None and holder != service:
@@ -132,7 +144,7 @@ class TerminalBook:
         also: Callable[[Circuit], int | None] | None,
     ) -> Segment:
         chosen = {end.circuit for end in segment.ends if end.circuit.label is not None}
-        mine = [e.circuit for held in self._segments.get(service, ()) for e in held.ends]
+        mine = [e.circuit for held in self._held.get(service, _NOTHING).segments for e in held.ends]
         ends: list[End] = []
         for end in segment.ends:
             circuit = end.circuit
@@ -163,8 +175,8 @@ class TerminalBook:
         raise LabelsUnavailable(self._network, name)
 
     def _check_quota(self, service: int, segment: Segment) -> None:
-        shares = _shares((*self._segments.get(service, ()), segment))
-        before = self._shares.get(service, {})
+        shares = _shares((*self._held.get(service, _NOTHING).segments, segment))
+        before = self._held.get(service, _NOTHING).shares
         for name, (ingress, egress) in shares.items():
             if name not in self._limited:
                 continue
@@ -181,48 +193,43 @@ class TerminalBook:
     def hold(self, service: int, owner: str, segments: Iterable[Segment]) -> None:
         """Let *service* hold just *segments* (none: it holds nothing any more)."""
         segments = tuple(segments)
-        gone = self._segments.pop(service, ())
-        for held in gone:
-            for end in held.ends:
-                circuit = end.circuit
-                if self.holders.pop(circuit, None) is not None and circuit.label is not None:
-                    self._labels[circuit.terminal].pop(circuit.label, None)
-        shares = _shares(segments)
-        before = self._shares.pop(service, None)
-        if before:
-            self._count(self._owners.pop(service, owner), before, _circuits(gone), -1)
+        labels = self._labels
+        before = self._held.pop(service, None)
+        if before is not None:
+            for held in before.segments:
+                for end in held.ends:
+                    labels[end.circuit.terminal].pop(end.circuit.label, None)  # type: ignore[arg-type]
+            self._count(before, -1)
         if not segments:
             return
-        self._segments[service] = segments
-        self._shares[service] = shares
-        self._owners[service] = owner
-        self._count(owner, shares, _circuits(segments), 1)
+        now = self._held[service] = _Held(segments, _shares(segments), owner)
+        self._count(now, 1)
         for held in segments:
             for end in held.ends:
-                circuit = end.circuit
-                self.holders[circuit] = service
-                if circuit.label is not None:
-                    self._labels[circuit.terminal][circuit.label] = service
+                labels[end.circuit.terminal][end.circuit.label] = service  # type: ignore[index]
 
-    def _count(self, owner: str, shares: Mapping[str, tuple[int, int]], circuits: int, sign: int) -> None:
-        totals = self._totals.setdefault(owner, [0, 0, 0, 0])
+    def _count(self, held: _Held, sign: int) -> None:
+        totals = self._totals.get(held.owner)
+        if totals is None:
+            totals = self._totals[held.owner] = [0, 0, 0, 0]
         totals[0] += sign
-        totals[1] += sign * circuits
-        for name, (ingress, egress) in shares.items():
+        totals[1] += sign * _circuits(held.segments)
+        for name, (ingress, egress) in held.shares.items():
             used = self._used[name]
             used[0] += sign * ingress
             used[1] += sign * egress
             totals[2] += sign * ingress
             totals[3] += sign * egress
         if not totals[0]:
-            del self._totals[owner]
+            del self._totals[held.owner]
 
     def totals(self, owner: str, without: int) -> Totals:
         """What *owner* holds, the service *without* left out."""
         services, circuits, ingress, egress = self._totals.get(owner, (0, 0, 0, 0))
-        if self._owners.get(without) == owner:
-            shares = self._shares[without].values()
-            services, circuits = services - 1, circuits - _circuits(self._segments[without])
+        held = self._held.get(without)
+        if held is not None and held.owner == owner:
+            shares = held.shares.values()
+            services, circuits = services - 1, circuits - _circuits(held.segments)
             ingress, egress = ingress - sum(s[0] for s in shares), egress - sum(s[1] for s in shares)
         return Totals(services, circuits, ingress, egress)
 

@@ -40,24 +40,26 @@ _WISH = {
 class ToldService(Service, Generic[N]):
     """The state of a service of this broker: what its users are told of it, and what is stored."""
 
+    # Defaults stand with the class: services are made by the dozen in each define, and most of these never change.
+    _status = Status.DORMANT
+    _desired = Desired.DORMANT
+    _remembered = False
+    _change = Change.NONE
+    _error: Fault | None = None
+    _asked: Segment | None = None
+    _chosen: Segment | None = None
+    _next_asked: Segment | None = None
+    _next_chosen: Segment | None = None
+    _conditions: tuple[Condition, ...] = ()
+    _committing = False
+    _watchers: tuple[Callable[[Service], None], ...] = ()
+    _waiters: tuple[tuple[frozenset[Status], Reply[Status]], ...] = ()
+
     def __init__(self, network: N, id: int, handle: str | None, owner: str) -> None:
         self.network = network
         self._id = id
         self._handle = handle
         self.owner = owner
-        self._status = Status.DORMANT
-        self._desired = Desired.DORMANT
-        self._remembered = False
-        self._change = Change.NONE
-        self._error: Fault | None = None
-        self._asked: Segment | None = None
-        self._chosen: Segment | None = None
-        self._next_asked: Segment | None = None
-        self._next_chosen: Segment | None = None
-        self._conditions: tuple[Condition, ...] = ()
-        self._committing = False
-        self._watchers: tuple[Callable[[Service], None], ...] = ()
-        self._waiters: list[tuple[Collection[Status], Reply[Status]]] = []
 
     # -- what is told
 
@@ -139,11 +141,10 @@ class ToldService(Service, Generic[N]):
             reply.resolve(self._status)
             return
         network, entry = self.network, (statuses, reply)
-        self._waiters.append(entry)
+        self._waiters = (*self._waiters, entry)
 
         def forget() -> None:
-            if entry in self._waiters:
-                self._waiters.remove(entry)
+            self._waiters = tuple(waiting for waiting in self._waiters if waiting is not entry)
 
         def over() -> None:
             forget()
@@ -175,12 +176,12 @@ class ToldService(Service, Generic[N]):
         for watcher in self._watchers:
             watcher(self)
         if self._waiters:
-            waiting, self._waiters = self._waiters, []
-            for entry in waiting:
-                if self._answers(entry[0]):
-                    entry[1].resolve(self._status)
-                else:
-                    self._waiters.append(entry)
+            waiting, self._waiters = self._waiters, ()
+            answered = {statuses: self._answers(statuses) for statuses in {statuses for statuses, _ in waiting}}
+            self._waiters = tuple(entry for entry in waiting if not answered[entry[0]])
+            for statuses, reply in waiting:
+                if answered[statuses]:
+                    reply.resolve(self._status)
 
     # -- records
 
