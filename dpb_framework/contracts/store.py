@@ -220,12 +220,14 @@ class Batch:
     """A transaction: records to put (made, or replaced by key) and (table, key) pairs to drop.
 
     `expects` are versions that plugin items must have for the batch to take effect: (namespace, name) -> version,
-    0 for "not there". No key is both put and dropped, or put twice, in one batch.
+    0 for "not there". No key is both put and dropped, or put twice, in one batch. `lazy`: nobody waits for it, so
+    that it may be written together with what comes next.
     """
 
     puts: Sequence[Record] = ()
     drops: Sequence[tuple[type[Record], Key]] = ()
     expects: Mapping[tuple[str, str], int] = Factory(dict)
+    lazy: bool = False
 
 
 @frozen
@@ -276,10 +278,11 @@ class Store(ABC):
         """Queue a batch; never blocks.
 
         S7. The reply settles after the batch is durable, in some thread of the store's (or at once, for a store in
-        memory); callbacks must be short. S8. `CommitFailed` when it could not be kept: nothing of it is stored, and
-        later batches are tried on their own; so fails a record whose network or service is not there.
-        `VersionStale` when an expectation does not hold. S9. Dropping what is not there does nothing. Dropping a
-        service drops its segments and attempts; dropping a network drops all that is its.
+        memory), for a lazy one some milliseconds later at the most; callbacks must be short. S8. `CommitFailed` when
+        it could not be kept: nothing of it is stored, and later batches are tried on their own; so fails a record
+        whose network or service is not there. `VersionStale` when an expectation does not hold. S9. Dropping what is
+        not there does nothing. Dropping a service drops its segments and attempts; dropping a network drops all that
+        is its.
         """
 
     @abstractmethod

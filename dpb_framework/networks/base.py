@@ -161,9 +161,11 @@ class BaseNetwork(NetworkKind, Generic[S]):
     ) -> None:
         """Queue a batch; call *then* on the strand with None once it is durable, or with the error.
 
+        Without *then* nobody waits for it: what was seen is stored behind.
+
         The events among *puts* are told to watchers and listeners once they are durable.
         """
-        reply = self.store.submit(Batch(puts, drops))
+        reply = self.store.submit(Batch(puts, drops, lazy=then is None))
         events = [record.event for record in puts if type(record) is EventRecord]
         if reply.settled:
             if reply.error is not None and events:

@@ -24,6 +24,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from dpb_framework.contracts.store import (
     TABLES,
     AttemptRecord,
+    Batch,
     EventRecord,
     Item,
     ModelRecord,
@@ -232,6 +233,14 @@ class StoreContract:
         assert [last[f"n{i}"].last_service for i in range(7)] == [  # type: ignore[union-attr]
             max(n for n in range(200) if n % 7 == i) for i in range(7)
         ]
+
+    def test_what_nobody_waits_for_is_kept_in_its_place(self, store: Store) -> None:
+        """S2, S7: a lazy batch is kept by itself, and between others in its order."""
+        store.submit(Batch([Item("ns", "alone", 1)], lazy=True)).result(WAIT)
+        replies = [store.submit(Batch([Item("ns", "x", i)], lazy=i % 2 == 0)) for i in range(20)]
+        for reply in replies:
+            reply.result(WAIT)
+        assert {name: item.value for name, item in store.items("ns").items()} == {"alone": 1, "x": 19}
 
     def test_batches_from_many_threads_are_all_kept(self, store: Store) -> None:
         """S2, S7."""

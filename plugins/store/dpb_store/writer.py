@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -19,6 +20,9 @@ KEEP = 10_000
 
 SLACK = 500
 """So many more may be there before the oldest are deleted: a few at a time, so that no commit waits long for it."""
+
+LINGER = 0.005
+"""Seconds for which what nobody waits for is kept back at the most."""
 
 _MOST = 1000  # batches in a group: bounds what one group's failure costs
 Job: TypeAlias = tuple[Batch, Reply[None]]
@@ -63,18 +67,35 @@ class Writer:
         forbid_blocking(True)
         more = True
         while more:
-            jobs: list[Job] = []
-            job = self._queue.get()
+            jobs, more = self._gather()
+            if jobs:
+                self._settle(jobs)
+
+    def _gather(self) -> tuple[list[Job], bool]:
+        """Take all that is queued, and tell whether more may come.
+
+        What nobody waits for waits a moment itself, so that it shares the transaction of what comes next.
+        """
+        jobs: list[Job] = []
+        until: float | None = None
+        job = self._queue.get()
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) == _MOST:
+                return jobs, True
             try:
-                while job is not None:
-                    jobs.append(job)
-                    if len(jobs) == _MOST:
-                        break
-                    job = self._queue.get_nowait()
-                more = job is not None
+                job = self._queue.get_nowait()
+                continue
             except Empty:
-                more = True
-            self._settle(jobs)
+                if not all(batch.lazy for batch, _ in jobs):
+                    return jobs, True
+            now = time.monotonic()
+            until = until or now + LINGER
+            try:
+                job = self._queue.get(timeout=max(0.0, until - now))
+            except Empty:
+                return jobs, True
+        return jobs, False
 
     def _settle(self, jobs: list[Job]) -> None:
         try:
