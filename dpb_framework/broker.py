@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from dpb_framework import __version__
 from dpb_framework.config import Config, NetworkConfig
-from dpb_framework.contracts import BrokerApi, Nbi, Network, NetworkKind, Store, Workshop
+from dpb_framework.contracts import BrokerApi, Contents, Nbi, Network, NetworkKind, NetworkRecord, Store, Workshop
 from dpb_framework.errors import ConfigInvalid, NetworkUnknown
 from dpb_framework.plugins import LISTENERS, NBIS, NETWORKS, STORES, Listeners, load, make
 from dpb_framework.reply import Reply
@@ -57,6 +57,7 @@ class Broker(BrokerApi):
             (nbi.kind, make(NBIS, nbi.kind, Nbi, nbi.settings, nbi.path)) for nbi in config.nbis
         ]
         self._started: list[Nbi] = []
+        self._strangers: list[str] = []
 
     def _build(self, network: NetworkConfig) -> NetworkKind:
         kind = load(NETWORKS, network.kind, NetworkKind)
@@ -69,6 +70,7 @@ class Broker(BrokerApi):
         try:
             self.store.open()
             contents = self.store.load()
+            self._look_for_strangers(contents)
             for network in self._networks.values():
                 network.restore(contents)
             for network in self._networks.values():
@@ -79,6 +81,17 @@ class Broker(BrokerApi):
         except BaseException:
             self.stop()
             raise
+
+    def _look_for_strangers(self, contents: Contents) -> None:
+        """Tell of networks that the store knows and the configuration does not: their services live on unseen."""
+        stored = [record.name for record in contents.tables[NetworkRecord] if isinstance(record, NetworkRecord)]
+        self._strangers = sorted(set(stored) - set(self._networks))
+        for name in self._strangers:
+            _logger.warning(
+                "network %r is in the store and not in the configuration: its services stay as they are, and what they"
+                " hold below stays taken; put it back, or release them before it is taken out",
+                name,
+            )
 
     def stop(self) -> None:
         """Stop the interfaces, then the networks, then the store. Services stay as they are on the devices."""
@@ -116,12 +129,15 @@ class Broker(BrokerApi):
     def health(self) -> Mapping[str, Any]:
         """How everything is."""
         networks = {network.name: self._networks[network.name].health() for network in self.config.networks}
-        troubled = any(facts.get("unconfirmed") or facts.get("contact") == "lost" for facts in networks.values())
+        troubled = bool(self._strangers) or any(
+            facts.get("unconfirmed") or facts.get("contact") == "lost" for facts in networks.values()
+        )
         return {
             "status": "degraded" if troubled else "ok",
             "version": __version__,
             "store": self.config.store.kind,
             "networks": networks,
+            **({"not-configured": self._strangers} if self._strangers else {}),
         }
 
     def work(self, call: Callable[[], T]) -> Reply[T]:

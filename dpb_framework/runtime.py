@@ -117,8 +117,6 @@ class Runtime:
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="dpb-worker")
         self._timers = _Timers(self.soon)
         self._leaves: list[Leaf] = []
-        self._soon: deque[Task] = deque()
-        self._woken = False
         self._stopped = False
 
     def now(self) -> float:
@@ -126,28 +124,12 @@ class Runtime:
         return time.monotonic()
 
     def soon(self, task: Task) -> None:
-        """Run *task* in a worker. After `stop` it is dropped.
-
-        Tasks that come in a burst (the store tells of a whole group of commits at once) wake one worker, not each
-        its own; a further one is woken by whatever comes once that has begun.
-        """
-        self._soon.append(task)
-        if not self._woken:
-            self._woken = True
-            try:
-                self._workers.submit(self._run_soon)
-            except RuntimeError:
-                if not self._stopped:  # pragma: no cover  # only the interpreter's own end brings this about
-                    raise
-
-    def _run_soon(self) -> None:
-        self._woken = False
-        while self._soon:
-            try:
-                task = self._soon.popleft()
-            except IndexError:  # another worker was quicker
-                return
-            _guarded(task)
+        """Run *task* in a worker. After `stop` it is dropped."""
+        try:
+            self._workers.submit(_guarded, task)
+        except RuntimeError:
+            if not self._stopped:  # pragma: no cover  # only the interpreter's own end brings this about
+                raise
 
     def work(self, call: Callable[[], T]) -> Reply[T]:
         """Run *call* in a worker; the reply has what it returns or raises."""
@@ -162,7 +144,7 @@ class Runtime:
                 reply.resolve(value)
 
         try:
-            self._workers.submit(run)  # what may block or plan has a worker of its own
+            self._workers.submit(run)
         except RuntimeError:
             reply.fail(Stopped())
         return reply
@@ -194,13 +176,14 @@ def _guarded(task: Task) -> None:
 
 
 class _Timers:
-    """One thread and a heap of dates; cancelled entries stay until their date, with their task forgotten."""
+    """One thread and a heap of dates; cancelled entries stay in it while they are less than half."""
 
     def __init__(self, run: Callable[[Task], None]) -> None:
         self._run = run
         self._heap: list[tuple[float, int, list[Task | None]]] = []
         self._count = itertools.count()
         self._wake = threading.Condition()
+        self._cancelled = 0
         self._ended = False
         self._thread: threading.Thread | None = None
 
@@ -217,9 +200,19 @@ class _Timers:
                 self._wake.notify()
 
         def cancel() -> None:
-            cell[0] = None
+            with self._wake:
+                if cell[0] is not None:
+                    cell[0] = None
+                    self._forget_one()
 
         return cancel
+
+    def _forget_one(self) -> None:
+        self._cancelled += 1
+        if self._cancelled > 64 and self._cancelled > len(self._heap) // 2:
+            self._heap = [entry for entry in self._heap if entry[2][0] is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
 
     def _loop(self) -> None:
         while True:
@@ -228,7 +221,10 @@ class _Timers:
                     self._wake.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
                 if self._ended:
                     return
-                task = heapq.heappop(self._heap)[2][0]
+                cell = heapq.heappop(self._heap)[2]
+                task, cell[0] = cell[0], None
+                if task is None:
+                    self._cancelled -= 1
             if task is not None:
                 self._run(task)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from dpb_framework.contracts import Demand, Planner, Tree
-from dpb_framework.errors import NoCapacity, PlanInvalid
+from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid
 from dpb_framework.model import Circuit, End, Segment, Terminal, TrafficFlow, Tunnel
 from dpb_framework.networks.shape import Shape
 from dpb_framework.networks.tree import check_fits, tree_loads
@@ -96,12 +96,22 @@ class Planning:
             loads: list[tuple[int, int, int]] = []
         else:
             residual = self._residual(out, service, keep)
-            outcome = self._planner.plan(demand, residual)
-            if not isinstance(outcome, Tree):
-                raise NoCapacity(self._network, outcome.reason)
-            edges = tuple(outcome.edges)
-            loads = self._checked(edges, demand, residual)
+            edges, loads = self._ask(demand, residual)
         return Plan(*self._divide(segment, at, edges, loads, out, keep))
+
+    def _ask(self, demand: Demand, residual: Residual) -> tuple[tuple[int, ...], list[tuple[int, int, int]]]:
+        """Ask the planner and check its answer; whatever an algorithm does wrong is `PlanInvalid`."""
+        try:
+            outcome = self._planner.plan(demand, residual)
+            if isinstance(outcome, Tree):
+                edges = tuple(outcome.edges)
+                return edges, self._checked(edges, demand, residual)
+            reason = outcome.reason
+        except DpbError:
+            raise
+        except Exception as error:
+            raise PlanInvalid(self._algorithm, f"{type(error).__name__}: {error}") from error
+        raise NoCapacity(self._network, reason)
 
     def _demand(self, segment: Segment, at: list[int], keep: Collection[str]) -> Demand:
         ingress: dict[int, int] = {}

@@ -31,12 +31,17 @@ from dpb_framework.model import (
 from dpb_framework.networks.admission import Planning
 from dpb_framework.networks.aggregatorservice import AggregatorService
 from dpb_framework.networks.aggregatortopology import AggregatorTopology
+from dpb_framework.networks.base import Drops
 from dpb_framework.networks.chords import show
 from dpb_framework.networks.deadlines import Deadlines
 from dpb_framework.networks.shape import Shape, build_shape, chord_name, same_shape
+from dpb_framework.runtime import nothing
 
 SWEEP = 10.0
 """Seconds until orphans are looked for again after some were found."""
+
+SWEEP_IDLE = 60.0
+"""Seconds until they are looked for again after none was: an inferior may have been away."""
 
 
 class Aggregator(AggregatorTopology):
@@ -63,12 +68,15 @@ class Aggregator(AggregatorTopology):
         self.deadlines = Deadlines(self.runtime, self.strand, inferior_timeout)
         self.replans = replans
         self._models: dict[str, NetworkModel] = {}
+        self._stored_models: dict[str, NetworkModel] = {}
+        self._unsaved: dict[str, NetworkModel] = {}
+        self._cancel_sweep: Callable[[], None] = nothing
         self._chorded: list[str] = []
         self._shape: Shape | None = None
         self._planner: Planner | None = None
         self._planning: Planning | None = None
         self._version = 0
-        self._shown: tuple[object, NetworkModel] | None = None
+        self._shown: tuple[object, NetworkModel, object] | None = None
         self._cancels: list[Callable[[], None]] = []
 
     @classmethod
@@ -103,7 +111,7 @@ class Aggregator(AggregatorTopology):
         self._version += 1
         for known in contents.tables.get(ModelRecord, ()):
             if isinstance(known, ModelRecord) and known.network == self.name and known.inferior in self._inferiors:
-                self._models[known.inferior] = known.model
+                self._models[known.inferior] = self._stored_models[known.inferior] = known.model
         self.restore_base(contents)
         places = {terminal.subterminal: name for name, terminal in self.book.terminals.items()}
         for attempt in contents.tables.get(AttemptRecord, ()):
@@ -135,12 +143,14 @@ class Aggregator(AggregatorTopology):
         ]
         for orphan in orphans:
             orphan.release(SYSTEM)
-        if orphans:
-            self._cancels.append(self.runtime.later(SWEEP, partial(self.strand.post, self._sweep)))
+        self._cancel_sweep = self.runtime.later(
+            SWEEP if orphans else SWEEP_IDLE, partial(self.strand.post, self._sweep)
+        )
 
     def stop(self) -> None:
         """Let the inferiors be."""
         self.stopped = True
+        self._cancel_sweep()
         for cancel in self._cancels:
             cancel()
         self._cancels = []
@@ -211,18 +221,37 @@ class Aggregator(AggregatorTopology):
         return planning
 
     def _look_at_all(self) -> None:
-        """Take up the inferiors' models, and keep for a restart what is new of their shapes."""
-        puts: list[Record] = []
+        """Take up the inferiors' models; what is new of their shapes is kept with the next commit."""
         for name, inferior in self._inferiors.items():
             model = inferior.model()
-            before = self._models.get(name)
-            if before is not None and not model.fragments:
+            if name in self._models and not model.fragments:
                 continue  # it is not reached yet: what was last known of it holds
-            if before is None or not same_shape(before, model):
-                puts.append(ModelRecord(self.name, name, model))
+            stored = self._stored_models.get(name)
+            if stored is None or not same_shape(stored, model):
+                self._unsaved[name] = model
             self._models[name] = model
-        if puts:
-            self.commit([self.record(), *puts])
+
+    def commit(
+        self,
+        puts: Sequence[Record],
+        drops: Drops = (),
+        then: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        """Queue a batch, with what is new of the inferiors' models."""
+        if not self._unsaved:
+            super().commit(puts, drops, then)
+            return
+        unsaved, self._unsaved = self._unsaved, {}
+        self._stored_models.update(unsaved)
+
+        def kept(error: BaseException | None) -> None:
+            if error is not None:
+                for name in unsaved:
+                    self._stored_models.pop(name, None)
+            if then is not None:
+                then(error)
+
+        super().commit([*puts, *(ModelRecord(self.name, name, model) for name, model in unsaved.items())], drops, kept)
 
     def model(self) -> NetworkModel:
         """Chords between the terminals, with what is available on them; computed again when something changed."""
@@ -241,8 +270,7 @@ class Aggregator(AggregatorTopology):
         terminals = self.book.terminals.copy()
         places = {name: shape.vertex_of.get(t.subterminal) for name, t in terminals.items()}
         model = show(shape.topology, shape.residual, places)
-        self._shown = (state, model)
-        self._shown_models = models  # keeps the ids in `state` from being used again
+        self._shown = (state, model, models)  # with the models, so that their ids are not used again
         return model
 
     def tree(self, service: int) -> Sequence[Tunnel]:

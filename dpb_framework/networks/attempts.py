@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve
 
 from dpb_framework.contracts import AttemptRecord, Key, Record, Role, Service, ServiceRecord, Subservice
-from dpb_framework.errors import DpbError
+from dpb_framework.errors import ConfigInvalid, DpbError
 from dpb_framework.model import (
     Change,
     Circuit,
@@ -73,7 +73,7 @@ class AttemptingService(DrivenService["Aggregator"]):
         return [*super()._held(), *self._lingering]
 
     def _attempt(self, role: Role) -> Attempt | None:
-        for attempt in self._attempts.values():
+        for attempt in self._attempts.copy().values():
             if attempt.role is role:
                 return attempt
         return None
@@ -88,6 +88,13 @@ class AttemptingService(DrivenService["Aggregator"]):
         *places* tells which of our terminals an inferior's terminal is: what a retired attempt has there is not free.
         """
         network = self.network
+        for part in stored.parts:
+            if part.inferior not in network.inferiors():
+                raise ConfigInvalid(
+                    f"{network.workshop.path}.inferiors",
+                    f"service {self._id} of network {network.name!r} uses {part.inferior!r}, which is not there any"
+                    f" more; put it back, and release or change its services before it is taken out",
+                )
         parts = [Part(self, network.inferior(p.inferior), p, touched=True) for p in stored.parts]
         self._attempts[stored.number] = Attempt(stored.number, stored.role, stored.tunnels, parts)
         self._last_attempt = max(self._last_attempt, stored.number)
@@ -134,7 +141,7 @@ class AttemptingService(DrivenService["Aggregator"]):
     def _snapshot(self) -> Undo:
         undo = super()._snapshot()
         saved = {number: (attempt.role, attempt.parts) for number, attempt in self._attempts.items()}
-        lingering = self._lingering
+        lingering, last = self._lingering, self._last_attempt
 
         def undo_all() -> None:
             for number in list(self._attempts):
@@ -144,8 +151,10 @@ class AttemptingService(DrivenService["Aggregator"]):
                     self._attempts[number].role, self._attempts[number].parts = saved[number]
                     for part in self._attempts[number].parts:
                         part.take_back()
-            self._lingering = lingering
+            self._lingering, self._last_attempt = lingering, last
             undo()
+            if self._status is Status.ESTABLISHING or self._change is Change.PREPARING:
+                self._watch_the_clock()
 
         return undo_all
 
@@ -264,6 +273,10 @@ class AttemptingService(DrivenService["Aggregator"]):
     @abstractmethod
     def poked(self, service: Service) -> None:
         """Advance soon: an inferior's service has changed, told in whatever thread."""
+
+    @abstractmethod
+    def _watch_the_clock(self) -> None:
+        """From now on the inferiors have their time to answer."""
 
     @abstractmethod
     def _stop_the_clock(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from bisect import bisect_right
 from collections import deque
@@ -64,6 +65,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
         self._last_service = 0
         self._outbox = Strand()
         self._watchers: dict[EventKind, tuple[Callable[[Event], None], ...]] = dict.fromkeys(EventKind, ())
+        self._watching = threading.Lock()
         self._next_event = 1
         self._last_event = 0
         self._recent: deque[Event] = deque(maxlen=RECENT)
@@ -132,7 +134,9 @@ class BaseNetwork(NetworkKind, Generic[S]):
         else:
             try:
                 puts += service.admit_new(segment, caller)
-            except DpbError as error:
+            except Exception as error:
+                if not isinstance(error, DpbError):
+                    _logger.exception("%s: a define failed", self._name)
                 self._last_service -= 1
                 reply.fail(error)
                 return
@@ -229,12 +233,14 @@ class BaseNetwork(NetworkKind, Generic[S]):
     def watch(self, listener: Callable[[Event], None], kinds: Collection[EventKind] | None = None) -> Cancel:
         """Call *listener* with each event (of *kinds*) after it is stored."""
         wanted = tuple(EventKind) if kinds is None else tuple(kinds)
-        for kind in wanted:
-            self._watchers[kind] = (*self._watchers[kind], listener)
+        with self._watching:
+            for kind in wanted:
+                self._watchers[kind] = (*self._watchers[kind], listener)
 
         def cancel() -> None:
-            for kind in wanted:
-                self._watchers[kind] = tuple(w for w in self._watchers[kind] if w is not listener)
+            with self._watching:
+                for kind in wanted:
+                    self._watchers[kind] = tuple(w for w in self._watchers[kind] if w is not listener)
 
         return cancel
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from dpb_framework.contracts import Bridge
 from dpb_framework.errors import Unreachable
-from dpb_framework.model import Desired
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Cancel, Leaf, nothing
 
@@ -142,7 +141,7 @@ class Contact:
         switch = self._switch
         self._cancel()
         self._wanted, self._comparing, self.ready = False, True, False
-        keys = frozenset(s.key for s in switch._services.values() if s.desired is Desired.ACTIVE)
+        keys = frozenset(s.key for s in switch._services.values() if s.keeps_bridge)
         found: list[Bridge] = []
 
         def compare() -> None:

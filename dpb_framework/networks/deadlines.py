@@ -40,7 +40,8 @@ class Deadlines:
             if due > now:
                 break
             late.append(key)
-        for key in late:
-            self._due.pop(key)[1]()
-        if self._due and not self._armed:
+        callbacks = [self._due.pop(key)[1] for key in late]
+        if self._due:
             self._arm(max(0.0, next(iter(self._due.values()))[0] - now))
+        for callback in callbacks:
+            self._strand.post(callback)  # each a task of its own: a fault of one is not the others'

@@ -288,7 +288,10 @@ class DrivenService(ToldService[N], Generic[N]):
         self._committing = False
         if error is not None:
             undo()
-        self.advance()
+        try:
+            self.advance()
+        except Exception:  # the command was kept, and whoever waits for it must be told
+            _logger.exception("%s: service %d could not go on", self.network.name, self._id)
         self._changed()
         if reply is not None:
             if error is None:

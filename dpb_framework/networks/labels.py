@@ -22,6 +22,8 @@ class LabelPool:
         self._ranges: list[LabelRange] = []
         self._taken: set[int] = set()
         self._back: list[int] = []
+        self._waiting: set[int] = set()
+        """What is in `_back`: a label is there once, however often it comes back."""
         self._at = (0, 0)
         self.redefine(tuple(ranges))
 
@@ -41,6 +43,7 @@ class LabelPool:
         self._starts = [r.start for r in self._ranges]
         self._size = sum(r.count for r in self._ranges)
         self._back = []
+        self._waiting = set()
         self._at = (0, 0)
 
     def missing(self, ranges: Sequence[LabelRange]) -> list[int]:
@@ -60,11 +63,11 @@ class LabelPool:
     def peek(self, avoid: Collection[int] = ()) -> int | None:
         """The free label that `take` would be given, leaving out those in *avoid*; None if there is none."""
         while self._back and (self._back[0] in self._taken or self.end_label(self._back[0]) is None):
-            heapq.heappop(self._back)
+            self._waiting.discard(heapq.heappop(self._back))
         if self._back and (not avoid or self._back[0] not in avoid):
             return self._back[0]
         if avoid:
-            for label in sorted(set(self._back)):
+            for label in sorted(self._waiting):
                 if label not in avoid and label not in self._taken and self.end_label(label) is not None:
                     return label
         index, offset = self._at
@@ -90,12 +93,16 @@ class LabelPool:
     def take(self, label: int) -> None:
         """Mark *label* as taken."""
         self._taken.add(label)
+        if self._back and self._back[0] == label:
+            self._waiting.discard(heapq.heappop(self._back))
 
     def give_back(self, label: int) -> None:
         """Mark *label* as free again."""
         if label in self._taken:
             self._taken.discard(label)
-            heapq.heappush(self._back, label)
+            if label not in self._waiting:
+                self._waiting.add(label)
+                heapq.heappush(self._back, label)
 
 
 def check_ranges(ranges: Sequence[LabelRange], path: str = "labels") -> None:

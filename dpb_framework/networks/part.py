@@ -35,6 +35,7 @@ class Part:
         "_absent",
         "_again",
         "_cancel",
+        "_removing",
         "_tries",
         "_unwatch",
         "busy",
@@ -73,6 +74,7 @@ class Part:
         self.lost: Fault | None = None
         self._tries = 0
         self._again = True
+        self._removing = False
         self._absent = not touched
         self._cancel: Callable[[], None] = nothing
         self._unwatch: Callable[[], None] = nothing
@@ -236,7 +238,11 @@ class Part:
         """Do the next thing that makes the inferior give the part back; `gone` when it has confirmed."""
         if self.gone or self.busy:
             return
-        self.refused = None
+        if not self._removing:  # what was refused before is of no interest any more
+            self._removing, self.refused = True, None
+        elif self.refused is not None:
+            self.retry_refused()
+            return
         service = self.service
         if service is None:
             if not self.touched:

@@ -27,7 +27,8 @@ class SwitchService(DrivenService["Switch"]):
     _sure = True
     _calling = False
     _retrying = False
-    _refusal: Fault | None = None
+    _refused: BaseException | None = None
+    """What the device answered, until no command is being committed and it can be told."""
     _tries = 0
     _cancel: Cancel | None = None
     _finishing = False
@@ -136,6 +137,11 @@ class SwitchService(DrivenService["Switch"]):
         """Take up what the device was found to have of this service."""
         self._applied, self._sure = found, True
 
+    @property
+    def keeps_bridge(self) -> bool:
+        """Whether its bridge is to stay on the device: it is wanted, or nothing else is durably decided yet."""
+        return self._desired is Desired.ACTIVE or self._committing or self._applied is not None
+
     def _wanted(self) -> Bridge | None:
         if self._desired is not Desired.ACTIVE or self._chosen is None:
             return None
@@ -148,6 +154,9 @@ class SwitchService(DrivenService["Switch"]):
             return
         if self._status is Status.ESTABLISHING:
             self._status = self._landing
+        if self._refused is not None:
+            refused, self._refused = self._refused, None
+            self._refuse(refused)
         contact = self.network.contact
         wanted = self._wanted()
         differs = not self._sure or self._applied != wanted
@@ -165,12 +174,12 @@ class SwitchService(DrivenService["Switch"]):
     def _called(self, wanted: Bridge | None, error: BaseException | None) -> None:
         self._calling = False
         if error is None:
-            self._applied, self._sure, self._tries, self._refusal = wanted, True, 0, None
+            self._applied, self._sure, self._tries = wanted, True, 0
         elif isinstance(error, Unreachable):
             self._sure = False
         else:
             self._sure = False
-            self._refuse(error)
+            self._refused = error
         self.advance()
 
     def _refuse(self, error: BaseException) -> None:

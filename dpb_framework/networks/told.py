@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from dpb_framework.networks.base import BaseNetwork
 
 _logger = logging.getLogger("dpb.networks")
+
+_watching = threading.Lock()
 
 N = TypeVar("N", bound="BaseNetwork[Any]")
 Undo = Callable[[], None]
@@ -120,17 +123,21 @@ class ToldService(Service, Generic[N]):
 
     def watch(self, listener: Callable[[Service], None]) -> Cancel:
         """Call *listener* after each change."""
-        self._watchers = (*self._watchers, listener)
+        with _watching:
+            self._watchers = (*self._watchers, listener)
 
         def cancel() -> None:
-            self._watchers = tuple(w for w in self._watchers if w is not listener)
+            with _watching:
+                self._watchers = tuple(w for w in self._watchers if w is not listener)
 
         return cancel
 
     def wait(self, statuses: Collection[Status], timeout: float | None = None) -> Reply[Status]:
         """Wait for one of *statuses*."""
         reply: Reply[Status] = Reply()
-        self.network.strand.post(partial(self._wait, frozenset(statuses), timeout, reply))
+        # Handed over: whoever waits may be an event loop, which must not run what else is on the strand.
+        network = self.network
+        network.strand.hand_over(partial(self._wait, frozenset(statuses), timeout, reply), network.runtime)
         return reply
 
     def _wait(self, statuses: frozenset[Status], timeout: float | None, reply: Reply[Status]) -> None:
@@ -155,7 +162,7 @@ class ToldService(Service, Generic[N]):
         def settled(_: Reply[Status]) -> None:
             cancel()
             if entry in self._waiters:  # abandoned by whoever waited
-                network.strand.post(forget)
+                network.strand.hand_over(forget, network.runtime)
 
         reply.then(settled)
 
@@ -174,7 +181,10 @@ class ToldService(Service, Generic[N]):
     def _changed(self) -> None:
         """Tell watchers and waiters that something of what is told has changed."""
         for watcher in self._watchers:
-            watcher(self)
+            try:
+                watcher(self)
+            except Exception:  # a faulty watcher must not stop the service
+                _logger.exception("%s: a watcher of service %d failed", self.network.name, self._id)
         if self._waiters:
             waiting, self._waiters = self._waiters, ()
             answered = {statuses: self._answers(statuses) for statuses in {statuses for statuses, _ in waiting}}

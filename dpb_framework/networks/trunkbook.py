@@ -37,7 +37,7 @@ class TrunkAccount:
 
     def services(self) -> tuple[int, ...]:
         """Who holds something of it."""
-        return tuple(sorted({service for service, _ in self.holds}))
+        return tuple(sorted({service for service, _ in self.holds.copy()}))
 
 
 class TrunkBook:
