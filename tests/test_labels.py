@@ -82,6 +82,25 @@ def test_labels_come_in_order_and_those_given_back_come_first() -> None:
     assert pool.peek() == 11
 
 
+def test_a_label_given_back_a_thousand_times_is_kept_once() -> None:
+    """A pool does not grow with how often its labels are used: neither the label that is next, nor one behind it."""
+    for again in (1, 2):
+        pool = LabelPool([LabelRange(1, 4094, 1)])
+        for label in (1, 2):
+            pool.take(label)
+        for label in (1, 2):
+            pool.give_back(label)
+        for _ in range(1000):
+            pool.take(again)
+            pool.give_back(again)
+        assert pool.free == 4094
+        assert len(pool._back) == 2
+        for label in (1, 2, 3):
+            assert pool.peek() == label
+            pool.take(label)
+        assert pool.free == 4091
+
+
 def test_sixteen_million_labels_are_never_spelt_out() -> None:
     """A pool of all labels is made, used and changed at the price of what is taken."""
     whole = (LabelRange(0, MAX_LABEL + 1, 0),)

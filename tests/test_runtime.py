@@ -189,6 +189,46 @@ def test_timers_run_in_the_order_of_their_dates() -> None:
     runtime.stop()
 
 
+def test_cancelled_timers_are_forgotten_long_before_their_date() -> None:
+    """Patience that was not needed does not pile up; what was not cancelled still happens, in its order."""
+    runtime = Runtime(workers=1)
+    seen: list[int] = []
+    done = threading.Event()
+    dates = [(0.0, 1), (0.001, 2), (0.002, 3)]
+    for _ in range(5000):
+        cancel = runtime.later(3600, lambda: seen.append(0))
+        cancel()
+        cancel()
+    for seconds, number in dates:
+        runtime.later(seconds, lambda n=number: seen.append(n))  # type: ignore[misc]
+    for cancel in [runtime.later(3600, lambda: seen.append(0)) for _ in range(5000)]:
+        cancel()
+    assert len(runtime._timers._heap) < 200
+    runtime.later(0.003, done.set)
+    assert done.wait(PATIENCE)
+    assert seen == [1, 2, 3]
+    runtime.stop()
+
+
+def test_a_deadline_that_fails_is_not_the_others_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """Each that is over is called back, and those that come later too, though a callback before them fails."""
+    runtime, strand, over = ManualRuntime(), Strand(), list[str]()
+    deadlines = Deadlines(runtime, strand, 10.0)
+
+    def faulty() -> None:
+        raise ValueError("a slip")
+
+    deadlines.begin("a", faulty)
+    deadlines.begin("b", lambda: over.append("b"))
+    runtime.advance(5)
+    deadlines.begin("c", lambda: over.append("c"))
+    runtime.advance(5)
+    assert over == ["b"]
+    runtime.advance(5)
+    assert over == ["b", "c"]
+    assert "a slip" in caplog.text
+
+
 def test_the_manual_runtimes_time_passes_when_told() -> None:
     runtime, seen = ManualRuntime(), list[tuple[str, float]]()
 
