@@ -676,9 +676,7 @@ def test_what_is_left_at_an_inferior_that_was_away_is_released_when_it_is_back()
     "fails",
     [
         False,
-        pytest.param(
-            True, marks=pytest.mark.xfail(strict=True, reason="it is not put again until the shape changes once more")
-        ),
+        True,
     ],
 )
 def test_an_inferiors_new_terminal_is_kept_for_a_restart(fails: bool) -> None:

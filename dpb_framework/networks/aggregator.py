@@ -246,8 +246,7 @@ class Aggregator(AggregatorTopology):
 
         def kept(error: BaseException | None) -> None:
             if error is not None:
-                for name in unsaved:
-                    self._stored_models.pop(name, None)
+                self._unsaved = unsaved | self._unsaved
             if then is not None:
                 then(error)
 
