@@ -56,7 +56,6 @@ class AttemptingService(DrivenService["Aggregator"]):
         self._left_behind = 0
         """The number of the attempt that it leaves behind; those with greater ones were left behind by it, too."""
         self._paused = False
-        self._finishing = False
 
     # -- what is told and held
 
@@ -231,6 +230,7 @@ class AttemptingService(DrivenService["Aggregator"]):
         self._finishing = False
         if error is not None:
             self._pause()
+            self._perform_waiting()
             return
         for number in list(self._attempts):
             self._credit(number)
@@ -245,6 +245,7 @@ class AttemptingService(DrivenService["Aggregator"]):
             self._status = Status.DORMANT
         self._changed()
         self.advance()
+        self._perform_waiting()
 
     def _pause(self) -> None:
         """The store failed: leave everything as it is for a while."""

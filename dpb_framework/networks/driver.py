@@ -55,7 +55,7 @@ class DrivenService(ToldService[N], Generic[N]):
         self._commands: deque[tuple[Callable[..., None], tuple[Any, ...], Reply[None]]] = deque()
 
     def _has_work(self) -> bool:
-        return self._committing or bool(self._commands)
+        return self._committing or self._finishing or bool(self._commands)
 
     # -- commands
 
@@ -65,7 +65,7 @@ class DrivenService(ToldService[N], Generic[N]):
         return reply
 
     def _enter(self, action: Callable[..., None], args: tuple[Any, ...], reply: Reply[None]) -> None:
-        if self._committing or self._commands:
+        if self._has_work():
             self._commands.append((action, args, reply))
         else:
             self._perform(action, args, reply)
@@ -298,7 +298,11 @@ class DrivenService(ToldService[N], Generic[N]):
                 reply.resolve(None)
             else:
                 reply.fail(error if isinstance(error, DpbError) else CommitFailed(str(error)))
-        while self._commands and not self._committing:
+        self._perform_waiting()
+
+    def _perform_waiting(self) -> None:
+        """Carry out the commands that came while a commit was awaited."""
+        while self._commands and not self._committing and not self._finishing:
             self._perform(*self._commands.popleft())
         if self._waiters:
             self._changed()

@@ -31,7 +31,6 @@ class SwitchService(DrivenService["Switch"]):
     """What the device answered, until no command is being committed and it can be told."""
     _tries = 0
     _cancel: Cancel | None = None
-    _finishing = False
     _leaving: Segment | None = None
 
     def __init__(self, network: Switch, id: int, handle: str | None, owner: str) -> None:
@@ -258,6 +257,7 @@ class SwitchService(DrivenService["Switch"]):
         if error is not None:
             self._retrying = True
             self.network.runtime.later(RETRY[0], lambda: self.network.strand.post(self._retry))
+            self._perform_waiting()
             return
         self._asked = self._chosen = self._leaving = None
         self.rehold()
@@ -269,6 +269,7 @@ class SwitchService(DrivenService["Switch"]):
         self._conditions = ()
         self._changed()
         self.advance()
+        self._perform_waiting()
 
     def _tell_conditions(self, wanted: Bridge | None, differs: bool) -> None:
         network = self.network

@@ -55,6 +55,8 @@ class ToldService(Service, Generic[N]):
     _next_chosen: Segment | None = None
     _conditions: tuple[Condition, ...] = ()
     _committing = False
+    _finishing = False
+    """Whether the commit is awaited that forgets the segment, or the service."""
     _watchers: tuple[Callable[[Service], None], ...] = ()
     _waiters: tuple[tuple[frozenset[Status], Reply[Status]], ...] = ()
 
