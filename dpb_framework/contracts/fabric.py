@@ -153,5 +153,5 @@ class Fabric(ABC):
         """Call *listener* with events and the interface (canonical, empty for the device); the answer ends it.
 
         F11. Only with EVENTS; called in some thread, in order; it must not block. F12. Directly after the call, it is
-        told UP if the device is reached, and then PORT_DOWN of each port that is known to be dead.
+        told UP if the device is reached; after each UP, PORT_DOWN of each port that is known to be dead.
         """

@@ -257,6 +257,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
     def heard(self, event: FabricEvent, interface: str) -> None:
         """Take up an event of the fabric, on the strand."""
         if event is FabricEvent.UP:
+            self.down.clear()  # ports may have come back meanwhile; those that are dead are told next
             self.contact.reconcile()
         elif event is FabricEvent.DOWN:
             self.contact.lost("the device reported the loss of contact")
