@@ -105,10 +105,14 @@ class Fabric(ABC):
     def domain(self, interface: str) -> str:
         """A name that interfaces share whose channels may overlap, such as the port's. Pure.
 
-        Channels of interfaces with different domains never overlap; neither do two of one interface with
-        different labels.
+        Empty for an interface whose channels may overlap those of any other. Channels of interfaces with different
+        domains, none of them empty, never overlap; neither do two of one interface with different labels.
         """
         return ""
+
+    def port(self, channel: Channel) -> str:
+        """The name by which `watch` tells of the port that a channel is on. Pure."""
+        return channel.interface
 
     @abstractmethod
     def overlaps(self, one: Channel, other: Channel) -> bool:
@@ -150,8 +154,9 @@ class Fabric(ABC):
 
     @abstractmethod
     def watch(self, listener: Callable[[FabricEvent, str], None]) -> Callable[[], None]:
-        """Call *listener* with events and the interface (canonical, empty for the device); the answer ends it.
+        """Call *listener* with events and the port (as `port` names it, empty for the device); the answer ends it.
 
         F11. Only with EVENTS; called in some thread, in order; it must not block. F12. Directly after the call, it is
-        told UP if the device is reached; after each UP, PORT_DOWN of each port that is known to be dead.
+        told UP if the device is reached; after each UP, PORT_DOWN of each port that is known to be dead. What the
+        device holds may have changed unnoticed at each UP: it is told again whenever events may have been missed.
         """

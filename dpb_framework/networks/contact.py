@@ -43,6 +43,8 @@ class Contact:
         self._unwatch: Callable[[], None] = nothing
         self.ready = False
         self.state = "starting"
+        self.problem = ""
+        """Why the device is not reached, while `state` is `lost`."""
 
     def start(self) -> None:
         """Start the fabric and compare for the first time."""
@@ -74,9 +76,9 @@ class Contact:
             self.reconcile()
         self._audit()
 
-    def _hear(self, event: FabricEvent, interface: str) -> None:
+    def _hear(self, event: FabricEvent, port: str) -> None:
         switch = self._switch
-        switch.strand.hand_over(partial(switch.heard, event, interface), switch.runtime)
+        switch.strand.hand_over(partial(switch.heard, event, port), switch.runtime)
 
     def stop(self) -> None:
         """End contact; nothing changes on the device."""
@@ -121,8 +123,10 @@ class Contact:
         """Contact is lost: hold calls back and try to compare again."""
         switch = self._switch
         was, self.ready, self.state = self.state, False, "lost"
-        if was != "lost":
-            _logger.warning("%s: contact lost: %s", switch.name, problem)
+        told, self.problem = self.problem, problem
+        if was != "lost" or told != problem:
+            again = "contact lost" if was != "lost" else "still not reached"
+            _logger.warning("%s: %s: %s", switch.name, again, problem)
             for service in list(switch._services.values()):
                 service.advance()
         self._cancel()
@@ -161,7 +165,7 @@ class Contact:
             return
         if self.state == "lost":
             _logger.info("%s: contact is back", self._switch.name)
-        self._tries, self.ready, self.state = 0, True, "up"
+        self._tries, self.ready, self.state, self.problem = 0, True, "up", ""
         there = {bridge.key: bridge for bridge in found}
         for service in list(self._switch._services.values()):
             service.really(there.get(service.key))

@@ -136,7 +136,8 @@ class FabricContract(FabricFixtures):
         @settings(max_examples=200, deadline=None, derandomize=True)
         @given(channels, channels)
         def check(one: Channel, other: Channel) -> None:
-            apart = fabric.domain(one.interface) != fabric.domain(other.interface)
+            near, far = fabric.domain(one.interface), fabric.domain(other.interface)
+            apart = near and far and near != far
             if apart or (one.interface == other.interface and one.label != other.label):
                 assert not fabric.overlaps(one, other)
 
@@ -369,6 +370,63 @@ class FabricContract(FabricFixtures):
         assert len(ended) == before
         contact = [event for event in told if event in (FabricEvent.UP, FabricEvent.DOWN)]
         assert contact[:3] == [FabricEvent.UP, FabricEvent.DOWN, FabricEvent.UP]
+
+    def test_f11_ports_are_told_by_the_name_that_port_gives(
+        self,
+        fabric: Fabric,
+        channels: Sequence[Channel],
+        patience: float,
+        set_port: Callable[[str, bool], None] | None,
+    ) -> None:
+        """F11, F12: a port that dies and comes back is told; who comes later is told that it is dead, after UP."""
+        needs(fabric, Capability.EVENTS)
+        if set_port is None:
+            pytest.skip("the fixture set_port is not given")
+        port = fabric.port(channels[0])
+        told: list[tuple[FabricEvent, str]] = []
+        late: list[tuple[FabricEvent, str]] = []
+        fabric.watch(lambda event, about: told.append((event, about)))
+        eventually(lambda: bool(told), patience, "UP was not told")
+        set_port(port, False)
+        try:
+            eventually(lambda: (FabricEvent.PORT_DOWN, port) in told, patience, "PORT_DOWN was not told")
+            fabric.watch(lambda event, about: late.append((event, about)))
+            eventually(lambda: (FabricEvent.PORT_DOWN, port) in late, patience, "a dead port was not told after UP")
+            assert late[0] == (FabricEvent.UP, "")
+        finally:
+            set_port(port, True)
+        eventually(lambda: (FabricEvent.PORT_UP, port) in told, patience, "PORT_UP was not told")
+        assert [event for event, about in told if about == port][:2] == [FabricEvent.PORT_DOWN, FabricEvent.PORT_UP]
+
+    def test_f12_a_dead_port_is_told_anew_when_contact_comes_back(
+        self,
+        fabric: Fabric,
+        channels: Sequence[Channel],
+        patience: float,
+        set_port: Callable[[str, bool], None] | None,
+        lose_contact: Callable[[], None] | None,
+        regain_contact: Callable[[], None] | None,
+    ) -> None:
+        """F12: after each UP."""
+        needs(fabric, Capability.EVENTS)
+        if set_port is None or lose_contact is None or regain_contact is None:
+            pytest.skip("the fixtures set_port, lose_contact and regain_contact are not given")
+        dead = (FabricEvent.PORT_DOWN, fabric.port(channels[0]))
+        told: list[tuple[FabricEvent, str]] = []
+        fabric.watch(lambda event, about: told.append((event, about)))
+        set_port(dead[1], False)
+        try:
+            eventually(lambda: dead in told, patience, "PORT_DOWN was not told")
+            lose_contact()
+            try:
+                eventually(lambda: (FabricEvent.DOWN, "") in told, patience, "DOWN was not told")
+                before = len(told)
+            finally:
+                regain_contact()
+            eventually(lambda: dead in told[before:], patience, "the dead port was not told after UP")
+            assert (FabricEvent.UP, "") in told[before : told.index(dead, before)]
+        finally:
+            set_port(dead[1], True)
 
     # -- F2 -----------------------------------------------------------------------------------------
 
