@@ -77,7 +77,7 @@ class Fabric(ABC):
     F3. What is done is confirmed by the device before a method returns.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
     """What it can do; an instance may narrow it once the device is known."""
 
     inline: ClassVar[bool] = False
