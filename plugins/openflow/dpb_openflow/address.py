@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -58,6 +59,8 @@ def _ca(ca: str, url: str) -> str:
         raise ConfigInvalid("ca", "expected the path of a PEM file")
     if ca and not url.strip().startswith("https:"):
         raise ConfigInvalid("ca", "a certificate is checked only where url begins with https:")
+    if ca and not Path(ca).is_file():
+        raise ConfigInvalid("ca", f"there is no file {ca}")
     return ca
 
 

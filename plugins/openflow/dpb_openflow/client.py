@@ -85,7 +85,9 @@ class Client:
             if again and not isinstance(cause, urllib3.exceptions.NewConnectionError):
                 # Most likely a connection that had been idle, to an application that was restarted meanwhile.
                 return self._send(method, path, data, deadline, again=False)
-            raise Unreachable(self._where, f"{self._address.url}: {_line(cause)}") from None
+            raise Unreachable(self._where, _line(cause)) from None
+        except OSError as error:  # such as a certificate's file that is gone
+            raise Unreachable(self._where, _line(error)) from None
 
     def _answer(self, response: requests.Response) -> dict[str, Any]:
         status = response.status_code
