@@ -49,14 +49,17 @@ class Client:
         self._lines.end()
         self._session.close()
 
-    def call(self, method: str, path: str, body: Any = None, *, wait: float = 0.0) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, body: Any = None, *, wait: float = 0.0, again: bool = True
+    ) -> dict[str, Any]:
         """Make a call and return its answer (an object; empty where there is none). `FabricRefused`, `Unreachable`.
 
-        *path* begins with a slash, or is empty. The application may take *wait* seconds more than others do.
+        *path* begins with a slash, or is empty. The application may take *wait* seconds more than others do. Without
+        *again* the call is not sent once more when it broke off.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         deadline = time.monotonic() + self._timeout + wait
-        response = self._send(method, path, data, deadline, again=True)
+        response = self._send(method, path, data, deadline, again=again)
         return self._answer(response)
 
     def _send(self, method: str, path: str, data: bytes | None, deadline: float, *, again: bool) -> requests.Response:

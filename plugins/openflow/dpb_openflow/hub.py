@@ -126,7 +126,8 @@ class Hub:
     def _follow(self, after: int, instance: str) -> None:
         """Tell events, until some may have been missed."""
         while not self._ended.is_set() and not self._again:
-            plain = self._client.call("GET", f"/events?after={after}&wait={WAIT}", wait=WAIT)
+            # What breaks off is not repeated: another instance may have the same numbers, and would let us wait.
+            plain = self._client.call("GET", f"/events?after={after}&wait={WAIT}", wait=WAIT, again=False)
             with self._client.understanding():
                 if plain["instance"] != instance or plain.get("resync"):
                     return
