@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -110,6 +113,34 @@ def test_a_port_that_dies_concerns_all_interfaces_on_it(application: FakeApplica
         world.until(lambda: bool(other.conditions))
         application.set_port(DPID, "3", True)
         world.until(lambda: not any(s.conditions for s in services))
+
+
+def test_switches_are_configured_in_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each switch is answered only when all three have been asked: one after the other would never end."""
+    switches = [FakeSwitch(f"{number:016x}") for number in (1, 2, 3)]
+    together = threading.Barrier(3)
+    with FakeApplication(*switches) as application:
+        real = application.answer
+
+        def answer(server: Any, method: str, path: str, body: Any) -> Any:
+            if method in ("PUT", "DELETE"):
+                together.wait(20)
+            return real(server, method, path, body)
+
+        monkeypatch.setattr(application, "answer", answer)
+        row = Layout()
+        for switch in switches:
+            fabric = {"url": application.url, "dpid": switch.dpid}
+            row.switch(f"s{switch.dpid[-1]}", "site", "left", "right", fabric="openflow", fabric_settings=fabric)
+        names = ["s1", "s2", "s3"]
+        row.aggregator("net", names, {name: f"{name}:site" for name in names})
+        for one, other in pairwise(names):
+            row.trunk("net", f"{one}:right", f"{other}:left")
+        with World(row, runtime=Runtime) as world:
+            service = world.establish("net", *((name, 7, 10, 10) for name in names), active=True)
+            assert all(len(switch.slices) == 1 for switch in switches)
+            world.release(service)
+            assert not any(switch.slices for switch in switches)
 
 
 @pytest.mark.parametrize("policy", ["flag", "refuse"])

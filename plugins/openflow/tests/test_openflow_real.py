@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from dpb_openflow import OpenFlowFabric
 from dpb_openflow.names import Names
+from dpb_openflow.testing import MARKS, RealApplication, RealSwitches, Wire, frame, needed, running, tags_of, until
 
 from dpb_framework.contracts import Bridge, Channel, Fabric
 from dpb_framework.model import TrafficFlow
 from dpb_framework.testing.fabric import FabricContract
-
-from .real_switch import MARKS, RealApplication, RealSwitches, Wire, frame, needed, running, tags_of, until
 
 pytestmark = MARKS
 

@@ -1,4 +1,4 @@
-"""The real application on a real Open vSwitch, for tests: child processes in a folder of their own.
+"""The real application on a real Open vSwitch, for tests and measurements: child processes in a folder of their own.
 
 The switch's ports are "dummy" ports: Unix sockets that take and give frames, each with its length before it. So no
 network interface and no privilege is needed, and a frame's way is the datapath's own.
@@ -21,8 +21,13 @@ from pathlib import Path
 import pytest
 
 REQUIRE = "DPB_REQUIRE_DATAPLANE"
+"""The environment variable that, when it is 1, makes a missing data plane a failure instead of a skip."""
+
 PATIENCE = 30.0
+"""Seconds that anything may take."""
+
 MARKS = [pytest.mark.dataplane, pytest.mark.xdist_group("dataplane")]
+"""For `pytestmark`: such tests run one after the other."""
 
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 _PROGRAMS = ("ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovsdb-tool")
@@ -43,6 +48,7 @@ def needed() -> None:
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Wait until *condition* holds; fail, naming *what* was waited for, after *seconds*."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -50,6 +56,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE)
 
 
 def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
+    """End a process of ours with a signal, or by force, and wait for it."""
     if process.poll() is None:
         process.send_signal(number)
         try:
@@ -74,9 +81,11 @@ class RealApplication:
 
     @property
     def url(self) -> str:
+        """Where its REST interface answers."""
         return f"http://127.0.0.1:{self.rest}"
 
     def start(self) -> None:
+        """Start it, also after `kill`; returns once it listens."""
         told = self._folder / "ports.json"
         told.unlink(missing_ok=True)
         log = self._folder / "application.log"
@@ -94,16 +103,19 @@ class RealApplication:
         until(listens, "the application listens")
 
     def kill(self) -> None:
+        """End it without notice."""
         if self._process is not None:
             end(self._process, signal.SIGKILL)
 
     def stop(self) -> None:
+        """End it, and let its ports go."""
         if self._process is not None:
             end(self._process)
         for held in self._held:
             held.close()
 
     def pause(self, *, on: bool) -> None:
+        """Let it stand still, or go on."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
 
@@ -121,6 +133,7 @@ class RealSwitches:
         self._database = f"unix:{folder}/db.sock"
 
     def start(self) -> None:
+        """Start both processes; returns once they listen."""
         self._run("ovsdb-tool", "create", f"{self._folder}/conf.db", str(_SCHEMA))
         self._spawn("ovsdb-server", f"{self._folder}/conf.db", f"--remote=p{self._database}",
                     f"--unixctl={self._folder}/db.ctl")  # fmt: skip
@@ -131,6 +144,7 @@ class RealSwitches:
         until((self._folder / "switch.ctl").exists, "the switch listens")
 
     def stop(self) -> None:
+        """End both processes."""
         for process in reversed(self._processes):
             end(process)
 
@@ -144,12 +158,15 @@ class RealSwitches:
             self._processes.append(subprocess.Popen(words, env=self._environment, stdout=output, stderr=output))
 
     def configure(self, *words: str) -> str:
+        """Run `ovs-vsctl` with these arguments."""
         return self._run("ovs-vsctl", f"--db={self._database}", "--timeout=30", *words)
 
     def openflow(self, verb: str, bridge: str, *words: str) -> str:
+        """Run `ovs-ofctl` on a bridge, beside its controller."""
         return self._run("ovs-ofctl", "-O", "OpenFlow13", verb, f"{self._folder}/{bridge}.mgmt", *words)
 
     def bridge(self, name: str, dpid: str, ports: Collection[int], protocols: str = "OpenFlow13") -> None:
+        """Make a bridge with these ports; nobody controls it yet."""
         words = ["add-br", name, "--", "set", "bridge", name, "datapath_type=dummy", f"protocols={protocols}",
                  "fail-mode=secure", f"other_config:datapath-id={dpid}"]  # fmt: skip
         for port in ports:
@@ -167,9 +184,11 @@ class RealSwitches:
                        "max_backoff=1000", "inactivity_probe=5000")  # fmt: skip
 
     def wire(self, name: str, port: int) -> Wire:
+        """Plug into a port."""
         return Wire(self._folder / f"{name}-{port}.sock")
 
     def port(self, name: str, port: str, *, up: bool) -> None:
+        """Let a port come back, or die."""
         self.openflow("mod-port", name, f"{name}p{port}", "up" if up else "down")
 
 
@@ -183,6 +202,7 @@ class Wire:
         self._frames: list[bytes] = []
 
     def send(self, frame: bytes) -> None:
+        """Let a frame in."""
         self._socket.sendall(len(frame).to_bytes(2, "big") + frame)
 
     def _read(self, seconds: float) -> None:
@@ -212,6 +232,7 @@ class Wire:
             self._read(0.1)
 
     def close(self) -> None:
+        """Pull the cable."""
         self._socket.close()
 
 
@@ -224,6 +245,7 @@ def frame(tags: Collection[int], payload: bytes, source: int = 1) -> bytes:
 
 
 def tags_of(data: bytes) -> tuple[int, ...]:
+    """The VLAN ids of a frame, the outer one first."""
     tags, place = [], 12
     while data[place : place + 2] in (b"\x81\x00", b"\x88\xa8"):
         tags.append(int.from_bytes(data[place + 2 : place + 4], "big") & 0xFFF)
