@@ -14,6 +14,7 @@ from dpb_openflow.names import Names
 from dpb_openflow.testing import MARKS, RealApplication, RealSwitches, Wire, frame, needed, running, tags_of, until
 
 from dpb_framework.contracts import Bridge, Channel, Fabric
+from dpb_framework.errors import FabricRefused, Unreachable
 from dpb_framework.model import TrafficFlow
 from dpb_framework.testing.fabric import FabricContract
 
@@ -48,8 +49,6 @@ def dpid(real: tuple[RealSwitches, RealApplication]) -> Iterator[str]:
 
 
 def reached(fabric: Fabric) -> bool:
-    from dpb_framework.errors import Unreachable
-
     try:
         fabric.capacity()
     except Unreachable:
@@ -164,3 +163,85 @@ class TestWhenTheApplicationIsKilled(_Real):
             until(lambda: reached(fabric), "the switch is connected")
 
         return regain
+
+
+# -- what the suite does not ask for ----------------------------------------------------------------
+
+
+def bridge(number: int) -> Bridge:
+    flow = TrafficFlow(1_000, 2_000)
+    return Bridge(f"{uuid.UUID(int=7)}/real/{number}", {Channel("3", number): flow, Channel("7", number): flow})
+
+
+def persist(command: Callable[[], object]) -> None:
+    """Repeat a command until it is confirmed, as the kernel does."""
+
+    def confirmed() -> bool:
+        try:
+            command()
+        except Unreachable:
+            return False
+        return True
+
+    until(confirmed, "the command is confirmed")
+
+
+def test_a_command_that_was_given_up_is_not_carried_out_later(
+    real: tuple[RealSwitches, RealApplication], dpid: str
+) -> None:
+    _, application = real
+    hasty = OpenFlowFabric(url=application.url, dpid=dpid, timeout=0.5)
+    hasty.start()
+    try:
+        persist(lambda: hasty.retain([], ""))
+        for number in range(1, 6):
+            application.pause(on=True)
+            try:
+                with pytest.raises(Unreachable):
+                    hasty.ensure(bridge(number))
+            finally:
+                application.pause(on=False)
+            persist(lambda number=number: hasty.remove(bridge(number).key))  # type: ignore[misc]
+            persist(lambda: hasty.ensure(bridge(99)))
+            persist(lambda: hasty.remove(bridge(99).key))
+            assert hasty.bridges() == []
+    finally:
+        hasty.stop()
+
+
+def test_a_port_that_does_not_exist_is_refused_with_the_reason(
+    real: tuple[RealSwitches, RealApplication], dpid: str
+) -> None:
+    fabric = OpenFlowFabric(url=real[1].url, dpid=dpid)
+    fabric.start()
+    try:
+        flow = TrafficFlow(1_000, 2_000)
+        wrong = Bridge(bridge(1).key, {Channel("77", 1): flow, Channel("3", 1): flow})
+        with pytest.raises(FabricRefused, match="77"):
+            fabric.ensure(wrong)
+        assert fabric.bridges() == []
+        fabric.ensure(bridge(1))
+        fabric.remove(bridge(1).key)
+    finally:
+        fabric.stop()
+
+
+def test_a_switch_that_speaks_another_version_says_so(real: tuple[RealSwitches, RealApplication]) -> None:
+    switches, application = real
+    switches.bridge("old", "00000000000000b0", (1, 2), protocols="OpenFlow10")
+    switches.controller("old", application.openflow)
+    fabric = OpenFlowFabric(url=application.url, dpid="b0")
+    fabric.start()
+
+    def why() -> str:
+        try:
+            fabric.bridges()
+        except Unreachable as error:
+            return error.problem
+        return ""
+
+    try:
+        until(lambda: "OpenFlow" in why(), "the reason is told")
+    finally:
+        fabric.stop()
+        switches.controller("old", None)
