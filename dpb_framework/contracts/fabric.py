@@ -1,6 +1,6 @@
 """The contract Fabric: a switch adaptor's view of one device.
 
-Clauses F1 to F12; `dpb_framework.testing.fabric` tests them.
+Clauses F1 to F13; `dpb_framework.testing.fabric` tests them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
+from dpb_framework.errors import DpbError
 from dpb_framework.model import TrafficFlow
 
 
@@ -83,6 +84,9 @@ class Fabric(ABC):
     inline: ClassVar[bool] = False
     """Whether its methods never block (all in memory), so that the kernel calls them in its own threads."""
 
+    gathers: ClassVar[bool] = False
+    """Whether `ensure_all` takes less than `ensure` for each: the kernel then gathers what comes at the same time."""
+
     @abstractmethod
     def start(self) -> None:
         """Begin to keep contact with the device. Called once, before anything else but `interface`."""
@@ -129,6 +133,19 @@ class Fabric(ABC):
         F6. Repeatable; in place where IN_PLACE is claimed. F7. Frames pass between all its channels, and to no others,
         when it returns.
         """
+
+    def ensure_all(self, bridges: Sequence[Bridge]) -> Mapping[str, DpbError]:
+        """Make all these bridges be there; the answer has the error of each that is not, by its key.
+
+        F13. Each stands or falls alone, as if `ensure` were called for it. What is raised is told of all of them.
+        """
+        errors: dict[str, DpbError] = {}
+        for bridge in bridges:
+            try:
+                self.ensure(bridge)
+            except DpbError as error:
+                errors[bridge.key] = error
+        return errors
 
     @abstractmethod
     def remove(self, key: str) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("dpb.switch")
 
+Then = Callable[[BaseException | None], None]
+
 RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further try to reach a device."""
 
@@ -41,6 +43,8 @@ class Contact:
         self._cancel: Cancel = nothing
         self._cancel_audit: Cancel = nothing
         self._unwatch: Callable[[], None] = nothing
+        self._gathered: list[tuple[Bridge, Then]] = []
+        self._gathering = False
         self.ready = False
         self.state = "starting"
         self.problem = ""
@@ -106,14 +110,43 @@ class Contact:
         if not self._switch.stopped:
             self._switch.strand.post(task)
 
-    def call(self, call: Callable[[], object], then: Callable[[BaseException | None], None]) -> None:
+    def ensure(self, bridge: Bridge, then: Then) -> None:
+        """Let a bridge be there, as by `call`; where the fabric gathers, together with others that come meanwhile."""
+        fabric = self._switch.fabric
+        if self._leaf is None or not fabric.gathers:
+            self.call(partial(fabric.ensure, bridge), then)
+            return
+        self._calls += 1
+        self._gathered.append((bridge, then))
+        if not self._gathering:
+            self._gather()
+
+    def _gather(self) -> None:
+        batch, self._gathered = self._gathered, []
+        self._gathering = True
+        errors: dict[str, BaseException] = {}
+        fabric = self._switch.fabric
+
+        def make() -> None:
+            errors.update(fabric.ensure_all([bridge for bridge, _ in batch]))
+
+        self._run(make).then(lambda done: self._later(partial(self._made, batch, errors, done)))
+
+    def _made(self, batch: list[tuple[Bridge, Then]], errors: dict[str, BaseException], done: Reply[None]) -> None:
+        for bridge, then in batch:
+            self._done(then, done.error or errors.get(bridge.key))
+        self._gathering = False
+        if self._gathered:
+            self._gather()
+
+    def call(self, call: Callable[[], object], then: Then) -> None:
         """Make a call for a service; *then* gets its error, on the strand. Only while `ready`."""
         self._calls += 1
         self._run(call).then(lambda done: self._later(partial(self._done, then, done.error)))
 
-    def _done(self, then: Callable[[BaseException | None], None], error: BaseException | None) -> None:
+    def _done(self, then: Then, error: BaseException | None) -> None:
         self._calls -= 1
-        if isinstance(error, Unreachable):
+        if isinstance(error, Unreachable) and self.ready:
             self.lost(error.problem)
         then(error)
         if self._wanted and not self._calls:

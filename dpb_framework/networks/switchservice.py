@@ -180,9 +180,11 @@ class SwitchService(DrivenService["Switch"]):
             self._settle(wanted)
         elif contact.ready and not self._retrying:
             self._calling = True
-            fabric = self.network.fabric
-            call = partial(fabric.remove, self.key) if wanted is None else partial(fabric.ensure, wanted)
-            contact.call(call, partial(self._called, wanted))
+            then = partial(self._called, wanted)
+            if wanted is None:
+                contact.call(partial(self.network.fabric.remove, self.key), then)
+            else:
+                contact.ensure(wanted, then)
 
     def _called(self, wanted: Bridge | None, error: BaseException | None) -> None:
         self._calling = False

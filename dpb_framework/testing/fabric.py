@@ -1,4 +1,4 @@
-"""The conformance suite of the contract Fabric, clauses F1 to F12.
+"""The conformance suite of the contract Fabric, clauses F1 to F13.
 
     class TestMyFabric(FabricContract):
         @pytest.fixture
@@ -482,6 +482,24 @@ class FabricContract(FabricFixtures):
             assert fine.key in there(fabric, prefix), "a bridge was evicted by another that overlaps it"
             fabric.remove(thief.key)
             pytest.skip("the device does not refuse channels that overlap")
+
+    # -- F13 ----------------------------------------------------------------------------------------
+
+    def test_f13_each_of_several_bridges_stands_or_falls_alone(
+        self, fabric: Fabric, prefix: str, channels: Sequence[Channel]
+    ) -> None:
+        """F13: as if `ensure` were called for each."""
+        fine = [make_bridge(f"{prefix}{i}", dict.fromkeys(channels[2 * i : 2 * i + 2], LOW)) for i in range(6)]
+        assert fabric.ensure_all([]) == {}
+        assert fabric.ensure_all(fine[:3]) == {}
+        thief = make_bridge(f"{prefix}thief", {channels[0]: LOW, channels[14]: LOW})
+        changed = make_bridge(fine[1].key, {channels[2]: HIGH, channels[15]: LOW})
+        errors = fabric.ensure_all([fine[4], thief, changed, fine[5]])
+        if not errors:
+            fabric.remove(thief.key)
+        assert set(errors) <= {thief.key}
+        assert all(isinstance(error, FabricRefused) for error in errors.values())
+        assert there(fabric, prefix) == seen(fabric, fine[0], changed, fine[2], fine[4], fine[5])
 
     # -- several threads ----------------------------------------------------------------------------
 

@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 from dpb_framework.contracts import Bridge, Capability, Channel, Fabric, FabricEvent
-from dpb_framework.errors import ConfigInvalid, FabricRefused, Unreachable
+from dpb_framework.errors import ConfigInvalid, DpbError, FabricRefused, Unreachable
 from dpb_openflow import hub
 from dpb_openflow.address import Address, dpid_of, timeout_of
 from dpb_openflow.client import Client
 from dpb_openflow.names import Names, overlap
-from dpb_openflow.slices import circuit_of, fault, from_slice, to_slice
+from dpb_openflow.slices import batches, circuit_of, fault, from_slice, to_slice
 from dpb_openflow.state import SwitchState
 
 _log = logging.getLogger("dpb.openflow")
@@ -31,6 +31,7 @@ class OpenFlowFabric(Fabric):
     """
 
     capabilities = frozenset(Capability)
+    gathers = True
 
     def __init__(
         self, *, url: str, dpid: str, timeout: float = 10.0, dhcp: bool = True, ca: str = "", token: str = ""
@@ -105,6 +106,24 @@ class OpenFlowFabric(Fabric):
     def ensure(self, bridge: Bridge) -> None:
         """Make the slice be there; answered after the switch's barrier reply."""
         self._call("PUT", f"/slices/{_segment(bridge.key)}", self._slice(bridge))
+
+    def ensure_all(self, bridges: Sequence[Bridge]) -> Mapping[str, DpbError]:
+        """Make the slices be there, many with one request and one barrier."""
+        if len(bridges) == 1:
+            return super().ensure_all(bridges)
+        errors: dict[str, DpbError] = {}
+        slices: dict[str, Any] = {}
+        for bridge in bridges:
+            try:
+                slices[bridge.key] = self._slice(bridge)
+            except FabricRefused as error:
+                errors[bridge.key] = error
+        for batch in batches(slices):
+            plain = self._call("POST", "/slices", {"slices": batch})
+            with self._client.understanding():
+                problems = {key: plain["slices"][key] for key in batch}
+                errors |= {key: self._client.problem(told) for key, told in problems.items() if told is not None}
+        return errors
 
     def remove(self, key: str) -> None:
         """Make the slice be gone; answered after the switch's barrier reply."""

@@ -6,6 +6,7 @@ a rate that is null or missing means no limit, and is told to the kernel as the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dpb_framework.contracts import Bridge, Channel
@@ -15,6 +16,10 @@ from dpb_openflow.names import MAX_PORT, MAX_TAG, Names, OfCircuit
 
 MAX_RATE = 0xFFFFFFFF
 """The greatest rate of an OpenFlow meter, in kbit/s."""
+
+
+MAX_CIRCUITS = 10_000
+"""How many circuits one request has at most, so that it stays well below the application's 4 MB."""
 
 
 def fault(bridge: Bridge, names: Names, *, metered: bool) -> str | None:
@@ -48,6 +53,21 @@ def from_slice(key: str, plain: Any, names: Names) -> Bridge:
             _rate(entry.get("ingress")), _rate(entry.get("egress"))
         )
     return Bridge(key, channels)
+
+
+def batches(slices: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Divide slices, by key, into parts that fit into one request each."""
+    batch: dict[str, Any] = {}
+    circuits = 0
+    for key, plain in slices.items():
+        more = len(plain["circuits"])
+        if batch and circuits + more > MAX_CIRCUITS:
+            yield batch
+            batch, circuits = {}, 0
+        batch[key] = plain
+        circuits += more
+    if batch:
+        yield batch
 
 
 def circuit_of(plain: Any) -> OfCircuit:

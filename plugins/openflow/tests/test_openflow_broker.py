@@ -115,6 +115,33 @@ def test_a_port_that_dies_concerns_all_interfaces_on_it(application: FakeApplica
         world.until(lambda: not any(s.conditions for s in services))
 
 
+def test_many_services_of_one_switch_cost_few_requests(application: FakeApplication, switch: FakeSwitch) -> None:
+    with world_of(application) as world:
+        many = 60
+        services = [world.establish("s1", ("a", n, 10, 20), ("b", n, 10, 20)) for n in range(1, many + 1)]
+        theirs = {"circuits": [{"circuit": [1, 7]}, {"circuit": [9, 7]}], "dhcp": True}
+        switch.put("by hand", theirs)
+        for service in services:
+            world.ask(service.activate(CALLER))
+        world.until(lambda: len(switch.slices) == many)  # all but one, and the stranger's
+        world.reach(services[6], Status.FAILED)
+        assert "by hand" in text_of(services[6])
+        del switch.slices["by hand"]
+        for service in services:
+            world.reach(service, Status.ACTIVE)
+        switch.slices.clear()
+        application.calls.clear()
+        application.restart()
+        world.until(lambda: len(switch.slices) == many)
+        writes = [call for call in application.calls if call.startswith(("PUT", "POST")) and "retain" not in call]
+        assert len(writes) <= 10, writes
+        application.calls.clear()
+        switch.slices.clear()
+        application.fault("timed-out", "POST", "slices")
+        application.restart()
+        world.until(lambda: len(switch.slices) == many and not any(s.conditions for s in services))
+
+
 def test_switches_are_configured_in_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each switch is answered only when all three have been asked: one after the other would never end."""
     switches = [FakeSwitch(f"{number:016x}") for number in (1, 2, 3)]
