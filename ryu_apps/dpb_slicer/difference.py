@@ -1,7 +1,7 @@
 """What must be sent so that a switch holds what is wanted: make before break.
 
 Phases, in this order; nothing that is right is touched, and whatever refers to something comes after it:
-meters, exit groups, flood groups, flows from the exit back to the entry; then what is left over goes, from the entry on.
+meters, exit groups, flood groups, flows from the exit back to the entry; then what is left over goes, entry first.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ UNTAGGED = 0
 class Match:
     """Which frames a flow takes; None is any.
 
-    `vlan` is the outermost tag's VLAN id, `UNTAGGED` for none; `metadata` a value and its mask; `eth_src` an address, or
-    an address, a slash and its mask. A match on fields that are none of ours is kept as a text, `strange`, and as the
+    `vlan` is the outermost tag's VLAN id, `UNTAGGED` for none; `metadata` a value and its mask; `eth_src` an address,
+    or an address, a slash and its mask. A match on fields that are none of ours is kept as a text, `strange`, and as the
     library's value, `raw`, to delete it by.
     """
 
@@ -97,7 +97,8 @@ Action = PopVlan | PushVlan | SetVlan | Output | ToGroup | SetExit | Resubmit | 
 class Flow:
     """One entry of a table. The instructions happen in the order of OpenFlow: meter, actions, metadata, goto.
 
-    `metadata` is a value and its mask, `idle` and `hard` seconds (0: for ever); `notify`: the switch tells when they are over.
+    `metadata` is a value and its mask, `idle` and `hard` are seconds (0: for ever); `notify`: the switch tells when they
+    are over.
     """
 
     table: int
