@@ -161,6 +161,11 @@ class Ovs:
         if controller:
             self.controller(name, controller)
 
+    def remove(self, bridge):
+        self.vsctl("del-br", bridge)
+        for key in [key for key in self.wires if key[0] == bridge]:
+            self.wires.pop(key).close()
+
     def port(self, bridge, number):
         path = self.folder / f"{bridge}-{number}.sock"
         self.vsctl(
