@@ -166,13 +166,15 @@ class Books:
     def put(self, holdings: Mapping[int, Holding | None]) -> None:
         """Make these the holdings of their cookies; None is no holding."""
         for cookie in holdings:
-            old = self.holdings.pop(cookie, None)
+            old = self.holdings.get(cookie)
             if old is not None:
                 for circuit in old.slice.circuits:
                     self._claims.remove(circuit, cookie)
                 self._shared.subtract(_shared(old))
         for cookie, holding in holdings.items():
-            if holding is not None:
+            if holding is None:
+                self.holdings.pop(cookie, None)
+            else:
                 self.holdings[cookie] = holding
                 for circuit in holding.slice.circuits:
                     self._claims.add(circuit, cookie)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import select
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -25,6 +27,7 @@ except ImportError:
 GREEN = LIBRARY == "ryu"
 """Whether threads are eventlet's: everything is patched before anything else is imported."""
 
+_SOCKET = "dpb.socket"
 ECHO_SECONDS = 1.0
 UNANSWERED_ECHOES = 2
 PROTOCOLS = [1, 2, 3, 4]
@@ -253,13 +256,32 @@ def serve_wsgi(address: tuple[str, int], application: Any, threads: int = 48) ->
         )
         server.start()
         return listening.getsockname()[1], listening.close
-    from cheroot.wsgi import Server
+    from cheroot.wsgi import Gateway_10, Server
+
+    base: Any = Gateway_10
+
+    class Gateway(base):  # type: ignore[misc]
+        def get_environ(self) -> dict[str, Any]:
+            return {**super().get_environ(), _SOCKET: self.req.conn.socket}
 
     rest = Server(address, application, numthreads=threads, max=512, server_name="dpb-slicer", shutdown_timeout=1)
     rest.nodelay = True
+    rest.gateway = Gateway
     rest.prepare()
     threading.Thread(target=rest.serve, name="rest", daemon=True).start()
     return rest.socket.getsockname()[1], rest.stop
+
+
+def caller_waits(environ: dict[str, Any]) -> bool:
+    """Whether whoever sent a request has not closed the connection yet."""
+    peer = environ.get(_SOCKET) or getattr(environ.get("wsgi.input"), "get_socket", lambda: None)()
+    if peer is None:
+        return True
+    try:
+        readable = select.select([peer], [], [], 0)[0]
+        return not readable or bool(peer.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
 
 
 def sleep(seconds: float) -> None:

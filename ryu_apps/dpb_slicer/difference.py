@@ -1,7 +1,7 @@
 """What must be sent so that a switch holds what is wanted: make before break.
 
 Phases, in this order; nothing that is right is touched, and whatever refers to something comes after it:
-meters, exit groups, flood groups, flows from the exit back to the entry; then what is left over goes, entry first.
+meters, groups, flows from the exit back to the entry; then what is left over goes, entry first.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ def phase(step: Step) -> int:
             return 20
         case Change("delete", Flow() as flow):
             return 21 + flow.table
-        case Change("delete", Group() as group):
-            return 281 if group.kind == "select" else 280
+        case Change("delete", Group()):
+            return 280
         case Change("delete"):
             return 290
         case Change(_, Meter()):
             return 0
-        case Change(_, Group() as group):
-            return 1 if group.kind == "select" else 2
+        case Change(_, Group()):
+            return 1
         case Change(_, Flow() as flow):
-            return 10 - min(flow.table, 7)
+            return 10 - min(flow.table, 8)
     raise AssertionError(step)
 
 

@@ -83,6 +83,17 @@ class Overlap(SlicerError):
 
 
 @frozen
+class GivenUp(SlicerError):
+    """Whoever asked has gone: nothing was done, as a later command of his may already be."""
+
+    status: ClassVar[int] = 503
+    code: ClassVar[str] = "given-up"
+
+    def __str__(self) -> str:
+        return "the caller has closed the connection before the command began"
+
+
+@frozen
 class Refused(SlicerError):
     """The switch refused, or cannot hold what is asked."""
 

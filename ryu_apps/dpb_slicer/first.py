@@ -7,6 +7,7 @@ on the switch after a restart. It never takes a circuit from a slice of the seco
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from . import cookies
 from .books import Wish
 from .circuits import Circuit, End, Slice, check_disjoint, circuit_of, overlaps, whole
 from .errors import BadArgument
-from .switch import Switch
+from .switch import Switch, always
 
 
 def sets(switch: Switch) -> list[list[list[int]]]:
@@ -29,7 +30,7 @@ def held(switch: Switch) -> dict[int, Slice]:
     return {c: holding.slice for c, holding in switch.books.holdings.items() if holding.kind == "v1"}
 
 
-def change(switch: Switch, body: Any) -> None:
+def change(switch: Switch, body: Any, wanted: Callable[[], bool] = always) -> None:
     """Do what a POST asks."""
     if not isinstance(body, dict):
         raise BadArgument("$", "an object is wanted")
@@ -52,7 +53,7 @@ def change(switch: Switch, body: Any) -> None:
         for cookie, slice_ in after.items()
         if slice_ != before.get(cookie)
     }
-    for error in switch.change(wishes).values():
+    for error in switch.change(wishes, wanted).values():
         if error is not None:
             raise error
     if "learn" in body:

@@ -20,8 +20,8 @@ class Match:
     """Which frames a flow takes; None is any.
 
     `vlan` is the outermost tag's VLAN id, `UNTAGGED` for none; `metadata` a value and its mask; `eth_src` an address,
-    or an address, a slash and its mask. A match on fields that are none of ours is kept as a text, `strange`, and as the
-    library's value, `raw`, to delete it by.
+    or an address, a slash and its mask. A match on fields that are none of ours is kept as a text, `strange`, and as
+    the library's value, `raw`, to delete it by.
     """
 
     in_port: int | None = None
@@ -84,21 +84,28 @@ class Resubmit:
 
 
 @frozen
+class Apart:
+    """Look a copy up in this table: what drops it there drops nothing else (an extension of Nicira's)."""
+
+    table: int
+
+
+@frozen
 class Other:
     """An action that is none of ours, as text: it equals nothing that is wanted."""
 
     text: str
 
 
-Action = PopVlan | PushVlan | SetVlan | Output | ToGroup | SetExit | Resubmit | Other
+Action = PopVlan | PushVlan | SetVlan | Output | ToGroup | SetExit | Resubmit | Apart | Other
 
 
 @frozen
 class Flow:
     """One entry of a table. The instructions happen in the order of OpenFlow: meter, actions, metadata, goto.
 
-    `metadata` is a value and its mask, `idle` and `hard` are seconds (0: for ever); `notify`: the switch tells when they
-    are over.
+    `metadata` is a value and its mask, `idle` and `hard` are seconds (0: for ever); `notify`: the switch tells when
+    they are over.
     """
 
     table: int
@@ -121,7 +128,7 @@ class Flow:
 
 @frozen
 class Group:
-    """A group: `all` gives each bucket a copy, `select` has one bucket here and gives the frame a pass of its own."""
+    """A group; of kind `all` it gives each bucket a copy."""
 
     id: int
     kind: str

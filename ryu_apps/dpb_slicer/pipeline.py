@@ -5,6 +5,7 @@ INNER  the same for double-tagged circuits, by the inner tag
 SOURCE E-Line: the other circuit. E-LAN: is the sender known at this circuit? DHCP blocked here
 TARGET E-LAN: the circuit of the destination address, or the flood group
 EXIT   by the circuit that was chosen: egress meter, tags on, out
+COPY   takes one copy of a flood to EXIT, so that a meter that drops it there drops no other
 
 The metadata is the slice's number (24 bits), the index of the circuit of entry (16) and of exit (16).
 """
@@ -23,6 +24,7 @@ from .model import (
     IN_PORT,
     UNTAGGED,
     Action,
+    Apart,
     Entry,
     Flow,
     Group,
@@ -37,8 +39,8 @@ from .model import (
     ToGroup,
 )
 
-OUTER, INNER, SOURCE, TARGET, EXIT = range(5)
-TABLES = 5
+OUTER, INNER, SOURCE, TARGET, EXIT, COPY = range(6)
+TABLES = 6
 
 SLICE = 0xFFFFFF << 32
 ENTRY = 0xFFFF << 16
@@ -53,6 +55,7 @@ P_LLDP, P_TAGGED, P_PORT = 400, 200, 100
 P_DHCP, P_LINE, P_GROUP_SOURCE, P_KNOWN, P_QUIET, P_LEARN = 400, 300, 250, 200, 150, 100
 P_LEARNED, P_FLOOD = 200, 100
 P_OWN, P_HAIRPIN, P_EXIT = 300, 200, 100
+P_COPY = 100
 
 
 @frozen
@@ -77,11 +80,6 @@ def metadata(number: int, entry: int = 0, leave: int = 0) -> int:
     return number << 32 | entry << 16 | leave
 
 
-def exit_group(number: int, index: int) -> int:
-    """The id of the group that gives a flooded frame a pass of its own through EXIT."""
-    return 0x8000_0000 | number << 11 | index
-
-
 def burst_of(rate: int) -> int:
     """The burst in kbit for a rate in kbit/s: 50 ms of it, and never less than a jumbo frame."""
     return max(rate // 20, 80)
@@ -92,6 +90,7 @@ def base() -> tuple[Flow, ...]:
     return (
         Flow(OUTER, P_LLDP, Match(vlan=UNTAGGED, eth_type=LLDP), cookies.BASE),
         Flow(SOURCE, P_GROUP_SOURCE, Match(eth_src=GROUP_ADDRESS), cookies.BASE, goto=TARGET),
+        Flow(COPY, P_COPY, Match(), cookies.BASE, actions=(Apart(EXIT),)),
     )
 
 
@@ -186,17 +185,13 @@ def _lan(slice_: Slice, place: Place, cookie: int) -> Iterator[Entry]:
     buckets: list[tuple[Action, ...]] = []
     for end in sorted(slice_.ends, key=lambda end: place.seats[end.circuit].index):
         seat = place.seats[end.circuit]
-        through: tuple[Action, ...] = (SetExit(seat.index), Resubmit(EXIT))
         if end.egress == 0:
             continue
         if seat.egress is not None:
-            # A meter that drops would drop the copies for all circuits after this one, too: a select group makes
-            # a switch treat this copy by itself.
-            yield Group(exit_group(place.number, seat.index), "select", (through,))
-            buckets.append((ToGroup(exit_group(place.number, seat.index)),))
+            buckets.append((SetExit(seat.index), Resubmit(COPY)))
         elif len(end.circuit) > 2 or _shares_port(slice_, end.circuit):
             # A bucket can push one tag, and cannot tell which circuit of its port a frame came in by.
-            buckets.append(through)
+            buckets.append((SetExit(seat.index), Resubmit(EXIT)))
         else:
             buckets.append((*_push(end.circuit), Output(end.circuit[0])))
     yield Group(place.number, "all", tuple(buckets))

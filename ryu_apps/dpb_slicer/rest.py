@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ import falcon
 from . import __version__, cookies, first
 from .books import Wish
 from .circuits import slice_data, slice_of
+from .compat import caller_waits
 from .errors import BadArgument, BadJson, SlicerError, UnknownSlice, UnknownSwitch
 from .switch import Switch, describe
 from .switches import Switches
@@ -93,6 +95,8 @@ def body_of(req: Any) -> Any:
     if length is None and req.get_header("Transfer-Encoding") is None:
         length = 0
     if (length or 0) > MAX_BODY:
+        for _ in range(min(length or 0, 64_000_000) // 65536 + 1):  # or the client never reads the answer
+            req.bounded_stream.read(65536)
         raise falcon.HTTPContentTooLarge(description=f"the body is above {MAX_BODY} bytes")
     data = req.bounded_stream.read() if length is not None else req.stream.read(MAX_BODY + 1)
     if len(data) > MAX_BODY:
@@ -101,6 +105,11 @@ def body_of(req: Any) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as fault:
         raise BadJson(str(fault)) from None
+
+
+def waiting(req: Any) -> Callable[[], bool]:
+    """What tells whether the caller of *req* is still there to be answered."""
+    return lambda: caller_waits(req.env)
 
 
 def _object(value: Any, known: set[str]) -> dict[str, Any]:
@@ -202,7 +211,7 @@ class Slices(_Resource):
                 answers[key] = problem_of(error)
             else:
                 wishes[cookie], keys[cookie] = wish, key
-        for cookie, refusal in switch.change(wishes).items():
+        for cookie, refusal in switch.change(wishes, waiting(req)).items():
             answers[keys[cookie]] = problem_of(refusal) if refusal is not None else None
         resp.media = {"slices": answers}
 
@@ -233,21 +242,21 @@ class OneSlice(_Resource):
         switch, name = self._of(req, dpid, key)
         slice_ = slice_of(body_of(req))
         cookie = free_cookie(switch, name, {})
-        self._do(switch, cookie, Wish(name, slice_))
+        self._do(switch, cookie, Wish(name, slice_), req)
         resp.media = slice_data(slice_)
 
     def on_delete(self, req: Any, resp: Any, dpid: str, key: str) -> None:
         """Remove it."""
         switch, name = self._of(req, dpid, key)
-        self._do(switch, free_cookie(switch, name, {}), Wish(name, None))
+        self._do(switch, free_cookie(switch, name, {}), Wish(name, None), req)
         resp.status = 204
 
     def _of(self, req: Any, dpid: str, key: str) -> tuple[Switch, str]:
         return self.switch(dpid), key_of(req.env.get("dpb.key", key), "key")
 
     @staticmethod
-    def _do(switch: Switch, cookie: int, wish: Wish) -> None:
-        error = switch.change({cookie: wish})[cookie]
+    def _do(switch: Switch, cookie: int, wish: Wish, req: Any) -> None:
+        error = switch.change({cookie: wish}, waiting(req))[cookie]
         if error is not None:
             raise error
 
@@ -265,7 +274,7 @@ class Retain(_Resource):
         if not isinstance(keys, list):
             raise BadArgument("$.keys", "an array of keys is wanted")
         checked = [key_of(key, f"$.keys[{place}]") for place, key in enumerate(keys)]
-        resp.media = {"removed": switch.remove_others(prefix, checked)}
+        resp.media = {"removed": switch.remove_others(prefix, checked, waiting(req))}
 
 
 class First(_Resource):
@@ -279,5 +288,5 @@ class First(_Resource):
         """Change them."""
         body = body_of(req)
         switch = self.switch(dpid)
-        first.change(switch, body)
+        first.change(switch, body, waiting(req))
         resp.media = first.sets(switch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from . import cookies, pipeline, recovery
 from .books import Books, Holding, Plan, Wish, forget, is_unnamed, owners
 from .circuits import Slice
 from .difference import Change, Step, difference
-from .errors import NotConnected, Refused, SlicerError, TimedOut
+from .errors import GivenUp, NotConnected, Refused, SlicerError, TimedOut
 from .learning import Learning, Limits
 from .link import Features, Link
 from .model import Flow, Tables
@@ -39,6 +39,11 @@ class Port:
 
     name: str
     up: bool
+
+
+def always() -> bool:
+    """Yes."""
+    return True
 
 
 class Switch:
@@ -140,12 +145,15 @@ class Switch:
 
     # ---- commands ----
 
-    def change(self, wishes: Mapping[int, Wish]) -> dict[int, SlicerError | None]:
+    def change(self, wishes: Mapping[int, Wish], wanted: Callable[[], bool] = always) -> dict[int, SlicerError | None]:
         """Do what is wished, by cookie: all in one go, each stands or falls alone. Tells each one's refusal, or None.
 
         Raises `NotConnected` before anything is changed, `TimedOut` when the outcome is unknown: it is then wanted on.
+        *wanted* tells, once it is this command's turn, whether the caller still waits.
         """
         with self._serial():
+            if not wanted():
+                raise GivenUp()
             return self._change(wishes)
 
     def _change(self, wishes: Mapping[int, Wish]) -> dict[int, SlicerError | None]:
@@ -223,12 +231,14 @@ class Switch:
             )
         return refused
 
-    def remove_others(self, prefix: str, keys: Iterable[str]) -> int:
+    def remove_others(self, prefix: str, keys: Iterable[str], wanted_still: Callable[[], bool] = always) -> int:
         """Remove each slice whose key begins with *prefix* and is not among *keys*; tells how many.
 
         Names what was unnamed. From now on what belongs to no slice is removed, too.
         """
         with self._serial():
+            if not wanted_still():
+                raise GivenUp()
             self._using()
             wanted = {cookies.cookie_of(key): key for key in keys}
             for cookie, key in wanted.items():

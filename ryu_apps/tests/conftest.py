@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from .slicer_lab import Ovs, Slicer, missing
 
 

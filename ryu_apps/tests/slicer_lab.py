@@ -1,7 +1,7 @@
 """A laboratory for the controller application: Open vSwitch with ports that are sockets of ours, and the application.
 
-Open vSwitch runs as child processes in a folder of its own, on its userspace datapath, with "dummy" ports: each is a Unix
-socket that takes and gives frames, so that neither root nor network interfaces are needed.
+Open vSwitch runs as child processes in a folder of its own, on its userspace datapath, with "dummy" ports: each is a
+Unix socket that takes and gives frames, so that neither root nor network interfaces are needed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Ovs:
             **{f"OVS_{name}": str(self.folder) for name in ("RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR")},
         }
         self._database = f"unix:{self.folder}/db.sock"
-        self._processes = []
+        self.processes = []
         self.wires = {}
         self.start()
 
@@ -127,14 +127,33 @@ class Ovs:
         )  # fmt: skip
         eventually(lambda: (self.folder / "db.sock").exists(), "the database of Open vSwitch listens")
         self.vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
+        self._start_switch()
+
+    def _start_switch(self):
+        quiet = ["-vconsole:off", f"--log-file={self.folder}/log"]
         self._spawn(
             "ovs-vswitchd", self._database, f"--unixctl={self.folder}/vs.ctl", "--disable-system",
             "--disable-system-route", "--enable-dummy", *quiet,
         )  # fmt: skip
         eventually(lambda: (self.folder / "vs.ctl").exists(), "ovs-vswitchd listens")
 
+    def restart_switch(self):
+        """As after a power cut: flows, groups and meters are gone."""
+        gone = self.processes.pop()
+        gone.kill()
+        gone.wait()
+        (self.folder / "vs.ctl").unlink()
+        self._start_switch()
+
+    def rewire(self, bridge):
+        """Connect anew to the ports of a bridge whose switch was restarted."""
+        for name, port in list(self.wires):
+            if name == bridge:
+                self.wires[name, port].close()
+                self.wires[name, port] = Wire(self.folder / f"{bridge}-{port}.sock")
+
     def _spawn(self, *words):
-        self._processes.append(
+        self.processes.append(
             subprocess.Popen(words, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )
 
@@ -183,14 +202,14 @@ class Ovs:
     def stop(self):
         for wire in self.wires.values():
             wire.close()
-        for process in reversed(self._processes):
+        for process in reversed(self.processes):
             process.terminate()
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._processes.clear()
+        self.processes.clear()
 
 
 class Slicer:

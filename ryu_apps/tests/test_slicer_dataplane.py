@@ -112,7 +112,9 @@ def test_tags_inside_a_circuit_survive(switch, count):
     switch.send([1], frame(mac(1), mac(2), 77))
     assert switch.seen(circuits) == [(tuple(c), (77,), mac(2) + mac(1)) for c in circuits[1:]]
     switch.send([2, 60], frame(mac(2), BROADCAST, 78))
-    assert [(c, inner) for c, inner, _ in switch.seen(circuits)] == [(tuple(c), (78,)) for c in circuits if c != [2, 60]]
+    assert [(c, inner) for c, inner, _ in switch.seen(circuits)] == [
+        (tuple(c), (78,)) for c in circuits if c != [2, 60]
+    ]
 
 
 def test_untagged_lldp_goes_nowhere(switch):
