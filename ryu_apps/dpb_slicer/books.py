@@ -253,9 +253,10 @@ def forget(before: Holding | None, after: Holding | None) -> list[Forget]:
 
 def owners(steps: Iterable[Step], holdings: Iterable[Holding]) -> set[int]:
     """The cookies of the slices that these steps were made for."""
-    blamed = {_name(step.entry) for step in steps if isinstance(step, Change)}
-    return {holding.cookie for holding in holdings if any(_name(entry) in blamed for entry in holding.entries)}
+    blamed = {name_of(step.entry) for step in steps if isinstance(step, Change)}
+    return {holding.cookie for holding in holdings if any(name_of(entry) in blamed for entry in holding.entries)}
 
 
-def _name(entry: Entry) -> tuple[object, ...]:
+def name_of(entry: Entry) -> tuple[object, ...]:
+    """What a switch holds at most one of: a flow by its key, a group or a meter by its id."""
     return ("flow", entry.key) if isinstance(entry, Flow) else (type(entry).__name__, entry.id)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import define, frozen
 
 from . import cookies, pipeline, recovery
-from .books import Books, Holding, Plan, Wish, forget, is_unnamed, owners
+from .books import Books, Holding, Plan, Wish, forget, is_unnamed, name_of, owners
 from .circuits import Slice
 from .difference import Change, Step, difference
 from .errors import GivenUp, NotConnected, Refused, SlicerError, TimedOut
@@ -210,8 +210,10 @@ class Switch:
     def _settle(self, link: Link, plan: Plan) -> dict[int, SlicerError | None]:
         """After a refusal: read what is there, try what is missing once more, undo what is refused again."""
         refused: dict[int, SlicerError | None] = {}
+        touched = {name_of(entry) for holding in plan.after.values() if holding for entry in holding.entries}
         for _ in range(len(plan.after) + 2):
-            failures = link.transact(self._mending(link.read(self.timing.command)), self.timing.command)
+            steps = self._mending(link.read(self.timing.command), touched)
+            failures = link.transact(steps, self.timing.command)
             if not failures:
                 return refused
             errors: dict[int, str] = {}
@@ -309,7 +311,8 @@ class Switch:
         for failure in failures:
             log.error("%s refuses a repair: %s: %s", self.dpid, failure.error, failure.step)
 
-    def _mending(self, there: Tables) -> list[Step]:
+    def _mending(self, there: Tables, touched: Set[tuple[object, ...]] = frozenset()) -> list[Step]:
+        """The steps to what is wanted. Until strays may be removed, only what a command has just *touched* is."""
         learned = {key: flow for key, flow in there.flows.items() if cookies.is_learned(flow.cookie)}
         known = recovery.learned_addresses(learned.values())
         let_be = self.books.let_be(there)
@@ -321,11 +324,15 @@ class Switch:
         )
         steps = difference(rest, wanted)
         if not self._trusted:
-            steps = [step for step in steps if not (isinstance(step, Change) and step.verb == "delete")]
+            steps = [step for step in steps if not _deletes(step) or name_of(step.entry) in touched]
         learning = {h.place.number: h for h in self.books.holdings.values() if h.learns}
         self.learning.recall(known)
         steps += [Change("delete", flow) for flow in learned.values() if not _sound(flow, learning, known)]
         return steps
+
+
+def _deletes(step: Step) -> TypeGuard[Change]:
+    return isinstance(step, Change) and step.verb == "delete"
 
 
 def _sound(flow: Flow, learning: Mapping[int, Holding], known: Mapping[int, Mapping[str, int]]) -> bool:

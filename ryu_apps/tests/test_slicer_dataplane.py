@@ -48,7 +48,7 @@ class Bridge:
         for (name, port), wire in self.ovs.wires.items():
             if name == self.name:
                 for data in wire.drain():
-                    tags, rest = tags_of(data)
+                    tags, _ = tags_of(data)
                     circuit = next(
                         (c for c in circuits if c[0] == port and tuple(c[1:]) == tags[: len(c) - 1]), [port, *tags]
                     )
@@ -202,7 +202,7 @@ def test_a_rate_of_zero_lets_nothing_pass_that_way(switch):
     assert {"circuit": [3], "egress": 0} in switch.slicer.slices(switch.dpid)["slices"]["ns/b"]["circuits"]
     for port in (1, 2, 3, 4):
         switch.send([port], frame(mac(port), BROADCAST))
-    assert [c for c, _, _ in switch.seen([])] == [(1,), (4,), (4,), (5,), (5,)][:1] + [(4,), (5,), (5,)]
+    assert [c for c, _, _ in switch.seen([])] == [(1,), (4,), (5,), (5,)]
 
 
 class Load:
