@@ -264,7 +264,17 @@ def serve_wsgi(address: tuple[str, int], application: Any, threads: int = 48) ->
         def get_environ(self) -> dict[str, Any]:
             return {**super().get_environ(), _SOCKET: self.req.conn.socket}
 
-    rest = Server(address, application, numthreads=threads, max=512, server_name="dpb-slicer", shutdown_timeout=1)
+    server: Any = Server
+
+    class Rest(server):  # type: ignore[misc, valid-type]
+        @classmethod
+        def prepare_socket(cls, *words: Any, **named: Any) -> Any:
+            # A port once given by the system can be asked for by its number after a restart.
+            made = super().prepare_socket(*words, **named)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return made
+
+    rest = Rest(address, application, numthreads=threads, max=512, server_name="dpb-slicer", shutdown_timeout=1)
     rest.nodelay = True
     rest.gateway = Gateway
     rest.prepare()
