@@ -12,7 +12,7 @@ from attrs import Factory, define, field, frozen
 
 from . import cookies, pipeline
 from .circuits import Circuit, Slice, prefixes
-from .difference import Change, Forget, Step, difference, ordered
+from .difference import Change, Forget, Step, additions_first, difference, ordered
 from .errors import Overlap, SlicerError
 from .model import Entry, Flow, Group, Meter, Tables
 from .pipeline import Place
@@ -181,8 +181,11 @@ class Books:
                 self._shared.update(_shared(holding))
         self._shared += Counter()  # drops what nobody needs any longer
 
-    def steps(self, plan: Plan) -> list[Step]:
-        """What to send for a plan that was `put`: all flows of what is wanted, whether they should be there or not."""
+    def steps(self, plan: Plan) -> tuple[list[Step], list[Step]]:
+        """What to send for a plan that was `put`: what only adds, and what follows once that is confirmed.
+
+        All flows of what is wanted are sent, whether they should be there or not.
+        """
         old, new = Tables(), Tables()
         for holding in plan.before.values():
             for entry in holding.entries if holding else ():
@@ -197,7 +200,7 @@ class Books:
         }
         steps = difference(Tables(gone, old.groups, old.meters), new)
         forgotten = [step for cookie, before in plan.before.items() for step in forget(before, plan.after[cookie])]
-        return ordered([*steps, *forgotten]) if forgotten else steps
+        return additions_first(ordered([*steps, *forgotten]), old)
 
     def adopt(self, found: Found, kind: str) -> None:
         """Take a slice that the switch reports."""

@@ -264,9 +264,9 @@ def serve_wsgi(address: tuple[str, int], application: Any, threads: int = 48) ->
         def get_environ(self) -> dict[str, Any]:
             return {**super().get_environ(), _SOCKET: self.req.conn.socket}
 
-    server: Any = Server
+    plain: Any = Server
 
-    class Rest(server):  # type: ignore[misc, valid-type]
+    class Rest(plain):  # type: ignore[misc]
         @classmethod
         def prepare_socket(cls, *words: Any, **named: Any) -> Any:
             # A port once given by the system can be asked for by its number after a restart.

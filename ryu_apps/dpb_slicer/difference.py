@@ -87,6 +87,24 @@ def ordered(steps: Iterable[Step]) -> list[Step]:
     return sorted(steps, key=phase)
 
 
+def additions_first(steps: Iterable[Step], there: Tables) -> tuple[list[Step], list[Step]]:
+    """Divide ordered steps: what only adds, and what changes or removes something that is *there*.
+
+    The second part is for when the switch has confirmed the first: when it refuses, nothing was interrupted yet.
+    """
+    first: list[Step] = []
+    second: list[Step] = []
+    for step in steps:
+        (first if _only_adds(step, there) else second).append(step)
+    return first, second
+
+
+def _only_adds(step: Step, there: Tables) -> bool:
+    if isinstance(step, Forget) or step.verb != "add":
+        return False
+    return not isinstance(step.entry, Flow) or there.flows.get(step.entry.key, step.entry) == step.entry
+
+
 def phases(steps: Iterable[Step]) -> list[list[Step]]:
     """Ordered steps, divided where a switch that reorders messages must be told to wait.
 

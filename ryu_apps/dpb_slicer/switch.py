@@ -14,10 +14,10 @@ from attrs import define, frozen
 from . import cookies, pipeline, recovery
 from .books import Books, Holding, Plan, Wish, forget, is_unnamed, name_of, owners
 from .circuits import Slice
-from .difference import Change, Step, difference
+from .difference import Change, Step, additions_first, difference
 from .errors import GivenUp, NotConnected, Refused, SlicerError, TimedOut
 from .learning import Learning, Limits
-from .link import Features, Link
+from .link import Failure, Features, Link
 from .model import Flow, Tables
 from .seating import Seating
 
@@ -165,7 +165,7 @@ class Switch:
         self._put(plan.before, plan.after)
         steps = self.books.steps(plan)
         try:
-            failures = link.transact(steps, self.timing.command)
+            failures = self._transact(link, steps)
         except NotConnected:
             self._undo(plan, plan.after)
             raise
@@ -174,6 +174,12 @@ class Switch:
             outcome |= self._settle(link, plan)
         self._finish(plan, {cookie for cookie in plan.after if outcome[cookie] is None})
         return outcome
+
+    def _transact(self, link: Link, steps: tuple[list[Step], list[Step]]) -> list[Failure]:
+        """Do the first steps, and the others only when none of these was refused."""
+        first, second = steps
+        failures = link.transact(first, self.timing.command) if first or not second else []
+        return failures or (link.transact(second, self.timing.command) if second else [])
 
     def _without_ports(self, wishes: Mapping[int, Wish]) -> dict[int, SlicerError | None]:
         """Refuse new circuits on ports that are not there: Open vSwitch would take them without a word."""
@@ -212,8 +218,8 @@ class Switch:
         refused: dict[int, SlicerError | None] = {}
         touched = {name_of(entry) for holding in plan.after.values() if holding for entry in holding.entries}
         for _ in range(len(plan.after) + 2):
-            steps = self._mending(link.read(self.timing.command), touched)
-            failures = link.transact(steps, self.timing.command)
+            there = link.read(self.timing.command)
+            failures = self._transact(link, additions_first(self._mending(there, touched), there))
             if not failures:
                 return refused
             errors: dict[int, str] = {}
