@@ -241,8 +241,8 @@ _CODES = {
 }
 
 
-def serve_wsgi(address: tuple[str, int], application: Any, threads: int = 48) -> tuple[int, Callable[[], None]]:
-    """Serve *application* in threads of its own; returns the port and what stops it."""
+def serve_wsgi(address: tuple[str, int], application: Any, threads: int = 256) -> tuple[int, Callable[[], None]]:
+    """Serve *application* in threads of its own, one for each caller that waits; returns the port and what stops it."""
     if GREEN:
         import eventlet
         import eventlet.wsgi
@@ -274,7 +274,15 @@ def serve_wsgi(address: tuple[str, int], application: Any, threads: int = 48) ->
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             return made
 
-    rest = Rest(address, application, numthreads=threads, max=512, server_name="dpb-slicer", shutdown_timeout=1)
+    rest = Rest(
+        address,
+        application,
+        numthreads=threads,
+        server_name="dpb-slicer",
+        shutdown_timeout=1,
+        request_queue_size=512,
+        timeout=120,
+    )
     rest.nodelay = True
     rest.gateway = Gateway
     rest.prepare()

@@ -26,11 +26,15 @@ log = logging.getLogger(__name__)
 
 @frozen
 class Timing:
-    """Seconds: for a barrier, between quick audits (a count of flows), between full ones (everything is read)."""
+    """Seconds: for a barrier, between quick audits (a count of flows), between full ones (everything is read).
+
+    `settle` is what a switch is given after a barrier until its cached decisions are those of its tables.
+    """
 
     command: float = 5.0
     quick: float = 2.0
     full: float = 30.0
+    settle: float = 0.005
 
 
 @define
@@ -66,6 +70,7 @@ class Switch:
         self._commands = threading.Lock()
         self._next_full = 0.0
         self._suspect = False
+        self._expected: int | None = None  # how many flows are wanted, until something changes
 
     # ---- the connection ----
 
@@ -178,6 +183,15 @@ class Switch:
     def _transact(self, link: Link, steps: tuple[list[Step], list[Step]]) -> list[Failure]:
         """Do the first steps, and the others only when none of these was refused."""
         first, second = steps
+        failures = self._transact_both(link, first, second)
+        if not failures and any(isinstance(s, Change) and isinstance(s.entry, Flow) for s in (*first, *second)):
+            # Open vSwitch begins to look at the decisions that it has cached in the round of its main loop after the one
+            # that answered the barrier, and needs a moment: a frame that comes at once must not meet an old one.
+            link.transact([], self.timing.command)
+            time.sleep(self.timing.settle)
+        return failures
+
+    def _transact_both(self, link: Link, first: list[Step], second: list[Step]) -> list[Failure]:
         failures = link.transact(first, self.timing.command) if first or not second else []
         return failures or (link.transact(second, self.timing.command) if second else [])
 
@@ -195,6 +209,7 @@ class Switch:
 
     def _put(self, before: Mapping[int, Holding | None], after: Mapping[int, Holding | None]) -> None:
         self.books.put(after)
+        self._expected = None
         for cookie, holding in after.items():
             had = before[cookie]
             if had is not None and had.learns and (holding is None or not holding.learns):
@@ -261,6 +276,7 @@ class Switch:
             outcome = self._change(gone)
             self._trusted = True
             self._suspect = True
+            self._expected = None
             self._audit()
             for error in outcome.values():
                 if error is not None:
@@ -302,7 +318,9 @@ class Switch:
         self.flows = total
         if not self._trusted or any(is_unnamed(holding) for holding in self.books.holdings.values()):
             return True  # strays are let be, so a count says nothing
-        return static == len(self.books.wanted().flows) and total == static + learned
+        if self._expected is None:
+            self._expected = len(self.books.wanted().flows)
+        return static == self._expected and total == static + learned
 
     def _repair(self, there: Tables) -> None:
         link = self._link

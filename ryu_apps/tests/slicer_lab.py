@@ -170,13 +170,13 @@ class Ovs:
         """The flows as text, without what counts or ages."""
         return sorted(line.strip() for line in self.ofctl("dump-flows", bridge, "--no-stats").splitlines())
 
-    def bridge(self, name, dpid, ports=(1, 2, 3, 4), controller=None, protocols="OpenFlow13"):
+    def bridge(self, name, dpid, ports=(1, 2, 3, 4), controller=None, protocols="OpenFlow13", wired=True):
         self.vsctl(
             "add-br", name, "--", "set", "bridge", name, "datapath_type=dummy", f"protocols={protocols}",
             "fail-mode=secure", f"other_config:datapath-id={dpid}",
         )  # fmt: skip
         for port in ports:
-            self.port(name, port)
+            self.port(name, port, wired)
         if controller:
             self.controller(name, controller)
 
@@ -185,13 +185,14 @@ class Ovs:
         for key in [key for key in self.wires if key[0] == bridge]:
             self.wires.pop(key).close()
 
-    def port(self, bridge, number):
+    def port(self, bridge, number, wired=True):
         path = self.folder / f"{bridge}-{number}.sock"
         self.vsctl(
             "add-port", bridge, f"{bridge}p{number}", "--", "set", "interface", f"{bridge}p{number}", "type=dummy",
             f"ofport_request={number}", f"options:pstream=punix:{path}",
         )  # fmt: skip
-        self.wires[bridge, number] = Wire(path)
+        if wired:
+            self.wires[bridge, number] = Wire(path)
 
     def controller(self, bridge, target):
         self.vsctl(

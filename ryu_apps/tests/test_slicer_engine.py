@@ -27,7 +27,7 @@ RATES = st.sampled_from([None, 0, 1000, 2000])
 
 def application(link):
     """An application that has just started, connected."""
-    switch = Switch("00000000000000aa", Timing(1, 0, 0), Limits())
+    switch = Switch("00000000000000aa", Timing(1, 0, 0, 0), Limits())
     switch.ports = {number: Port(f"p{number}", True) for number in range(1, 9)}
     switch.arrived(link, FEATURES)
     return switch

@@ -15,7 +15,7 @@ from .slicer_lab import BROADCAST, Slicer, eventually, frame, mac, tags_of
 pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("slicer_on_ryu")]
 
 HOME = Path(__file__).parents[1]
-# A current setuptools cannot build Ryu; a current eventlet lacks a name that Ryu imports, which the launcher puts there.
+# A current setuptools cannot build Ryu; eventlet lacks a name that Ryu imports, which the launcher puts there.
 FIRST = ["setuptools==65.5.0", "wheel"]
 THEN = ["ryu==4.34", "eventlet==0.41.3", "dnspython>=2", "falcon>=4.0", "attrs>=24.2"]
 DPID = "00000000000000aa"
