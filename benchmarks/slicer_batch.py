@@ -1,8 +1,8 @@
 """How fast the tuple slicer establishes slices, beside the same library sending the same messages raw.
 
 54 switches (real Open vSwitch), 200 services each, handed over in one batch a switch, all at once: from the first
-request until every switch has confirmed. Raw: the same meters, groups, flows and one barrier a switch, message by message
-by the library's own send_msg, without REST, books or order. Both in turn, in one run.
+request until every switch has confirmed. Raw: the same meters, groups, flows and one barrier a switch, message by
+message by the library's own send_msg, without REST, books or order. Both in turn, in one run.
 """
 
 from __future__ import annotations

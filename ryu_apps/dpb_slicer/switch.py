@@ -185,7 +185,7 @@ class Switch:
         first, second = steps
         failures = self._transact_both(link, first, second)
         if not failures and any(isinstance(s, Change) and isinstance(s.entry, Flow) for s in (*first, *second)):
-            # Open vSwitch begins to look at the decisions that it has cached in the round of its main loop after the one
+            # Open vSwitch begins to revise the decisions that it has cached in the round of its main loop after the one
             # that answered the barrier, and needs a moment: a frame that comes at once must not meet an old one.
             link.transact([], self.timing.command)
             time.sleep(self.timing.settle)

@@ -1,9 +1,11 @@
 """The application and a real Open vSwitch that come and go, differ, refuse and fall silent."""
 
+import contextlib
 import itertools
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -321,6 +323,48 @@ def test_switches_are_independent_and_commands_of_one_are_serialised(own):
         assert set(slicer.slices(dpid)["slices"]) == {
             f"ns/{t + s}" for s in (1, 101, 201, 301) for t in range(10) if (t + s) % 2 == 0
         }
+
+
+def test_a_command_whose_caller_has_gone_is_not_begun(own):
+    ovs, slicer = own
+    slicer.put(DPID, "ns/a", [1], [2])
+    ovs.processes[-1].send_signal(signal.SIGSTOP)
+    try:
+        first = threading.Thread(target=slicer.put, args=(DPID, "ns/b", [3, 1], [4, 1]))
+        first.start()  # holds the switch until its time-out
+        time.sleep(0.5)
+        with contextlib.suppress(TimeoutError):
+            slicer.call("PUT", f"v2/{DPID}/slices/gone", slice_of([3, 2], [4, 2]), timeout=0.5)
+        first.join()
+    finally:
+        ovs.processes[-1].send_signal(signal.SIGCONT)
+    slicer.connected(DPID)
+    assert slicer.put(DPID, "ns/c", [3, 3], [4, 3])[0] == 200
+    eventually(lambda: set(slicer.slices(DPID)["slices"]) == {"ns/a", "ns/b", "ns/c"}, "what was wanted is there")
+    assert "gone" not in slicer.slices(DPID)["slices"]
+
+
+def test_a_hundred_callers_may_wait_at_once(own):
+    _, slicer = own
+    last = slicer.call("GET", "v2")[1]["last-event"]
+    answers = []
+    path = f"v2/events?after={last}&wait=3"
+    callers = [threading.Thread(target=lambda: answers.append(slicer.call("GET", path)[0])) for _ in range(100)]
+    for caller in callers:
+        caller.start()
+    assert slicer.put(DPID, "ns/a", [1], [2])[0] == 200
+    for caller in callers:
+        caller.join()
+    assert answers == [200] * 100
+
+
+def test_a_port_that_is_in_use_is_one_clear_line(own, tmp_path):
+    _, slicer = own
+    words = [sys.executable, "-m", "dpb_slicer", "--listen-openflow", f"127.0.0.1:{slicer.openflow}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_sigterm_ends_it_while_callers_wait(own):
