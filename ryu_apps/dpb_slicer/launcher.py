@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--ca-certs", help="authorities (PEM) that the switches' certificates are checked by")
     made.add_argument("--timeout", type=_positive, default=5.0, help="seconds for a switch to confirm (default 5)")
     made.add_argument(
+        "--settle", type=_positive, default=0.015, help="seconds from a switch's word until its caches follow (0.015)"
+    )
+    made.add_argument(
         "--audit", type=_positive, default=2.0, help="seconds between quick audits, by a count (default 2)"
     )
     made.add_argument("--full-audit", type=_positive, default=30.0, help="seconds between full audits (default 30)")
@@ -81,7 +84,7 @@ def _serve(asked: Any, ended: list[int]) -> int:
     from .switches import Switches
 
     switches = Switches(
-        Timing(asked.timeout, asked.audit, asked.full_audit), Limits(asked.max_addresses, age=asked.age)
+        Timing(asked.timeout, asked.audit, asked.full_audit, asked.settle), Limits(asked.max_addresses, age=asked.age)
     )
     handlers = compat.Handlers(switches.up, switches.down, switches.message, switches.peer_refused)
     tls = compat.Tls(asked.ctl_cert, asked.ctl_privkey, asked.ca_certs) if asked.ctl_cert else None

@@ -34,7 +34,7 @@ class Timing:
     command: float = 5.0
     quick: float = 2.0
     full: float = 30.0
-    settle: float = 0.005
+    settle: float = 0.015
 
 
 @define
