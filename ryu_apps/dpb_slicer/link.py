@@ -22,7 +22,6 @@ CHUNK = 60_000
 class Features:
     """What a switch can hold. `max_meters` 0: it has none; `max_groups` None: it does not say."""
 
-    tables: int
     max_meters: int
     max_groups: int | None
 
@@ -184,7 +183,7 @@ class DatapathLink:
                 max_groups = item.max_groups[proto.OFPGT_ALL]
         except Unsupported:
             pass
-        return Features(0, max_meters, max_groups)
+        return Features(max_meters, max_groups)
 
     def close(self) -> None:
         """See `Link`."""

@@ -57,7 +57,7 @@ class Switch:
         self.dpid = dpid
         self.reason: str | None = None
         self.ports: dict[int, Port] = {}
-        self.features = Features(0, 0, None)
+        self.features = Features(0, None)
         self.books = Books(Seating.of(0))
         self.flows = 0
         self.timing = timing
@@ -159,7 +159,13 @@ class Switch:
         with self._serial():
             if not wanted():
                 raise GivenUp()
-            return self._change(wishes)
+            outcome = self._change(wishes)
+        self._let_settle()
+        return outcome
+
+    def _let_settle(self) -> None:
+        """Give the switch the moment that its caches need: a frame sent after the answer must not meet the past."""
+        time.sleep(self.timing.settle)
 
     def _change(self, wishes: Mapping[int, Wish]) -> dict[int, SlicerError | None]:
         link = self._using()
@@ -186,9 +192,8 @@ class Switch:
         failures = self._transact_both(link, first, second)
         if not failures and any(isinstance(s, Change) and isinstance(s.entry, Flow) for s in (*first, *second)):
             # Open vSwitch begins to revise the decisions that it has cached in the round of its main loop after the one
-            # that answered the barrier, and needs a moment: a frame that comes at once must not meet an old one.
+            # that answered the barrier.
             link.transact([], self.timing.command)
-            time.sleep(self.timing.settle)
         return failures
 
     def _transact_both(self, link: Link, first: list[Step], second: list[Step]) -> list[Failure]:
@@ -281,7 +286,9 @@ class Switch:
             for error in outcome.values():
                 if error is not None:
                     raise error
-            return len(gone)
+        if gone:
+            self._let_settle()
+        return len(gone)
 
     def really(self) -> dict[int, Slice]:
         """The slices that are on the switch, read from it, by cookie."""

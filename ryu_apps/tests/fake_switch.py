@@ -151,7 +151,7 @@ class FakeLink:
     """A link to a fake switch. `watch` is called after every single step; `refuses` says what the switch refuses."""
 
     def __init__(self, switch, features=None, watch=lambda: None, refuses=lambda step: None):
-        self.switch, self.told = switch, features or Features(0, 1000, None)
+        self.switch, self.told = switch, features or Features(1000, None)
         self.watch, self.refuses = watch, refuses
         self.steps = []
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from .fake_switch import FakeLink, FakeSwitch, Frame, apply
 
-FEATURES = Features(0, 1000, None)
+FEATURES = Features(1000, None)
 CIRCUITS = [(1,), (2,), (3, 10), (3, 20), (3, 30, 10), (3, 30, 20), (4, 10), (4, 20, 10)]
 KEYS = ["ns/a", "ns/b", "other/c"]
 RATES = st.sampled_from([None, 0, 1000, 2000])
@@ -219,7 +219,7 @@ def test_a_switch_that_is_right_is_sent_nothing():
 def test_meters_that_run_out_are_refused_and_given_back():
     switch = Switch("00000000000000aa", Timing(1, 0, 0), Limits())
     switch.ports = {number: Port(f"p{number}", True) for number in range(1, 9)}
-    switch.arrived(FakeLink(FakeSwitch()), Features(0, 3, None))
+    switch.arrived(FakeLink(FakeSwitch()), Features(3, None))
     two = Slice((End((1,), 5, 5), End((2,))))
     assert wish(switch, "ns/a", two) is None
     outcome = wish(switch, "ns/b", Slice((End((3,), 5, 5), End((4,)))))
