@@ -2,7 +2,7 @@
 
 import sys
 
-from .launcher import main
+from dpb_slicer.launcher import main
 
 if __name__ == "__main__":
     sys.exit(main())

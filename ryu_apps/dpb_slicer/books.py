@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 
 from attrs import Factory, define, field, frozen
 
-from . import cookies, pipeline
-from .circuits import Circuit, Slice, prefixes
-from .difference import Change, Forget, Step, additions_first, difference, ordered
-from .errors import Overlap, SlicerError
-from .model import Entry, Flow, Group, Meter, Tables
-from .pipeline import Place
-from .recovery import Found
-from .seating import Seating
+from dpb_slicer import cookies, pipeline
+from dpb_slicer.circuits import Circuit, Slice, prefixes
+from dpb_slicer.difference import Change, Forget, Step, additions_first, difference, ordered
+from dpb_slicer.errors import Overlap, SlicerError
+from dpb_slicer.model import Entry, Flow, Group, Meter, Tables
+from dpb_slicer.pipeline import Place
+from dpb_slicer.recovery import Found
+from dpb_slicer.seating import Seating
 
 
 @frozen

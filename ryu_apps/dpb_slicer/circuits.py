@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from .errors import BadArgument
+from dpb_slicer.errors import BadArgument
 
 MAX_PORT = 0xFFFFFF00
 MAX_RATE = 2**32 - 1

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from attrs import frozen
 
-from .model import Entry, Flow, Group, Meter, Tables
+from dpb_slicer.model import Entry, Flow, Group, Meter, Tables
 
 
 @frozen

@@ -13,11 +13,11 @@ from typing import Any
 
 from attrs import evolve
 
-from . import cookies
-from .books import Wish
-from .circuits import Circuit, End, Slice, check_disjoint, circuit_of, overlaps, whole
-from .errors import BadArgument
-from .switch import Switch, always
+from dpb_slicer import cookies
+from dpb_slicer.books import Wish
+from dpb_slicer.circuits import Circuit, End, Slice, check_disjoint, circuit_of, overlaps, whole
+from dpb_slicer.errors import BadArgument
+from dpb_slicer.switch import Switch, always
 
 
 def sets(switch: Switch) -> list[list[list[int]]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__, compat
+from dpb_slicer import __version__, compat
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(asked: Any, ended: list[int]) -> int:
-    from .learning import Limits
-    from .rest import create_app
-    from .switch import Timing
-    from .switches import Switches
+    from dpb_slicer.learning import Limits
+    from dpb_slicer.rest import create_app
+    from dpb_slicer.switch import Timing
+    from dpb_slicer.switches import Switches
 
     switches = Switches(
         Timing(asked.timeout, asked.audit, asked.full_audit, asked.settle), Limits(asked.max_addresses, age=asked.age)

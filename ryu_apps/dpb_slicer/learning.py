@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from attrs import Factory, define, frozen
 
-from . import pipeline
-from .difference import Change, Step
-from .pipeline import Place
+from dpb_slicer import pipeline
+from dpb_slicer.difference import Change, Step
+from dpb_slicer.pipeline import Place
 
 
 @frozen

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from . import messages
-from .compat import error_name
-from .difference import Step, phases
-from .errors import NotConnected, TimedOut
-from .model import FULL, Tables
+from dpb_slicer import messages
+from dpb_slicer.compat import error_name
+from dpb_slicer.difference import Step, phases
+from dpb_slicer.errors import NotConnected, TimedOut
+from dpb_slicer.model import FULL, Tables
 
 CHUNK = 60_000
 

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from .difference import Change, Forget, Step
-from .model import (
+from dpb_slicer.difference import Change, Forget, Step
+from dpb_slicer.model import (
     CONTROLLER,
     FULL,
     Action,

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from . import cookies
-from .circuits import Circuit, End, Slice
-from .model import (
+from dpb_slicer import cookies
+from dpb_slicer.circuits import Circuit, End, Slice
+from dpb_slicer.model import (
     CONTROLLER,
     FULL,
     IN_PORT,

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from attrs import define, field, frozen
 
-from . import cookies, pipeline
-from .circuits import Circuit, End, Slice
-from .model import Flow, Meter, Output, SetVlan, Tables
-from .pipeline import Place, Seat
+from dpb_slicer import cookies, pipeline
+from dpb_slicer.circuits import Circuit, End, Slice
+from dpb_slicer.model import Flow, Meter, Output, SetVlan, Tables
+from dpb_slicer.pipeline import Place, Seat
 
 
 @frozen

@@ -10,13 +10,13 @@ from urllib.parse import unquote
 
 import falcon
 
-from . import __version__, cookies, first
-from .books import Wish
-from .circuits import slice_data, slice_of
-from .compat import caller_waits
-from .errors import BadArgument, BadJson, SlicerError, UnknownSlice, UnknownSwitch
-from .switch import Switch, describe
-from .switches import Switches
+from dpb_slicer import __version__, cookies, first
+from dpb_slicer.books import Wish
+from dpb_slicer.circuits import slice_data, slice_of
+from dpb_slicer.compat import caller_waits
+from dpb_slicer.errors import BadArgument, BadJson, SlicerError, UnknownSlice, UnknownSwitch
+from dpb_slicer.switch import Switch, describe
+from dpb_slicer.switches import Switches
 
 MAX_BODY = 4_000_000
 MAX_KEY = 512

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from attrs import Factory, define, evolve
 
-from .circuits import Circuit, End, Slice
-from .errors import Refused
-from .pipeline import MAX_NUMBER, Place, Seat
+from dpb_slicer.circuits import Circuit, End, Slice
+from dpb_slicer.errors import Refused
+from dpb_slicer.pipeline import MAX_NUMBER, Place, Seat
 
 
 class HasPlace(Protocol):

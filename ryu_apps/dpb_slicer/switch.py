@@ -11,15 +11,15 @@ from typing import Any, TypeGuard
 
 from attrs import define, frozen
 
-from . import cookies, pipeline, recovery
-from .books import Books, Holding, Plan, Wish, forget, is_unnamed, name_of, owners
-from .circuits import Slice
-from .difference import Change, Step, additions_first, difference
-from .errors import GivenUp, NotConnected, Refused, SlicerError, TimedOut
-from .learning import Learning, Limits
-from .link import Failure, Features, Link
-from .model import Flow, Tables
-from .seating import Seating
+from dpb_slicer import cookies, pipeline, recovery
+from dpb_slicer.books import Books, Holding, Plan, Wish, forget, is_unnamed, name_of, owners
+from dpb_slicer.circuits import Slice
+from dpb_slicer.difference import Change, Step, additions_first, difference
+from dpb_slicer.errors import GivenUp, NotConnected, Refused, SlicerError, TimedOut
+from dpb_slicer.learning import Learning, Limits
+from dpb_slicer.link import Failure, Features, Link
+from dpb_slicer.model import Flow, Tables
+from dpb_slicer.seating import Seating
 
 log = logging.getLogger(__name__)
 

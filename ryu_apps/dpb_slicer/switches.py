@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from . import cookies, pipeline
-from .errors import SlicerError, UnknownSwitch
-from .happenings import Happenings
-from .learning import Limits
-from .link import DatapathLink, Link, Unsupported
-from .messages import match_of
-from .switch import Port, Switch, Timing
+from dpb_slicer import cookies, pipeline
+from dpb_slicer.errors import SlicerError, UnknownSwitch
+from dpb_slicer.happenings import Happenings
+from dpb_slicer.learning import Limits
+from dpb_slicer.link import DatapathLink, Link, Unsupported
+from dpb_slicer.messages import match_of
+from dpb_slicer.switch import Port, Switch, Timing
 
 log = logging.getLogger(__name__)
 
