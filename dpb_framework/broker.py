@@ -141,6 +141,11 @@ class Broker(BrokerApi):
             **({"not-configured": self._strangers} if self._strangers else {}),
         }
 
+    @property
+    def uuid(self) -> str:
+        """The store's id."""
+        return self.store.uuid
+
     def work(self, call: Callable[[], T]) -> Reply[T]:
         """Run *call* in a worker."""
         return self.runtime.work(call)

@@ -27,6 +27,11 @@ class BrokerApi(ABC):
     def health(self) -> Mapping[str, Any]:
         """Plain data: `{"status": "ok"|"degraded", "version", "store", "networks": {name: {...}}}`. Does not block."""
 
+    @property
+    def uuid(self) -> str:
+        """The store's id, by which other brokers know this one; empty where there is none."""
+        return ""
+
     @abstractmethod
     def work(self, call: Callable[[], T]) -> Reply[T]:
         """Run *call* in a worker thread: for an event loop, which must run no planner and read no store."""

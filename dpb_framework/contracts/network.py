@@ -219,6 +219,13 @@ class Network(ABC):
     def last_event(self) -> int:
         """The number of the last event that watchers were told; 0 if there was none."""
 
+    def elsewhere(self) -> Collection[str]:
+        """The networks of other brokers that it stands on, as `store/network`: how circles across brokers are noticed.
+
+        For kinds of network that are elsewhere; others have none.
+        """
+        return ()
+
 
 class SwitchManagement(ABC):
     """The management of a switch. Commands settle when they are durable; none is interrupted by services."""

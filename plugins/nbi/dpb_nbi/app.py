@@ -11,7 +11,7 @@ from falcon.constants import COMBINED_METHODS
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
-from dpb_nbi import first, services, system, topology
+from dpb_nbi import first, mirror, services, system, topology
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import Streams
 from dpb_nbi.problems import Problem, internal
@@ -54,6 +54,7 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_NETWORK}/services/{{id}}/abort": services.Abort,
     f"{_NETWORK}/services/{{id}}/await": services.Awaiting,
     f"{_NETWORK}/events": system.Events,
+    f"{_NETWORK}/mirror": mirror.Mirror,
 }
 """Every route there is."""
 
@@ -64,11 +65,12 @@ class Application(falcon.asgi.App[Request, Response]):
     def __init__(self, broker: BrokerApi) -> None:
         super().__init__(request_type=Request)
         calls = Calls(broker)
-        self.context = Context(broker, calls, Streams(calls))
+        self.context = Context(broker, calls, Streams(calls), mirror.Copies(broker, calls))
 
     def stop(self) -> None:
         """End event streams and waiting calls; to be called in the event loop."""
         self.context.streams.stop()
+        self.context.copies.stop()
         self.context.calls.stop()
 
 

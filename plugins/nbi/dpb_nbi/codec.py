@@ -16,6 +16,10 @@ MAX_WAIT: Final = 3_600_000
 DEFAULT_WAIT: Final = 30_000
 """How long a call waits that does not say how long, in milliseconds."""
 MAX_HANDLE: Final = 256
+DEFAULT_QUIET: Final = 15_000
+"""Milliseconds between the comment lines of a mirror whose reader asks for no other interval."""
+MIN_QUIET: Final = 100
+MAX_QUIET: Final = 60_000
 
 
 @frozen
@@ -73,6 +77,21 @@ def segment(value: Any, names: Names, path: str = "segment") -> Segment:
 def definition(value: Any, names: Names) -> Segment:
     """Return the segment of the body `{"segment": [...]}`."""
     return segment(table(value, "", ("segment",), ("segment",))["segment"], names)
+
+
+@frozen
+class Asked:
+    """What the body of a define or prepare asks for; without *wait* the answer is given as soon as the wish is kept."""
+
+    segment: Segment
+    wait: bool
+
+
+def asked(value: Any) -> Asked:
+    """Return what `{"segment": [...], "wait"?}` asks for."""
+    body = table(value, "", ("segment", "wait"), ("segment",))
+    wait = body.get("wait")
+    return Asked(segment(body["segment"], V1), True if wait is None else truth(wait, "wait"))
 
 
 @frozen
@@ -139,3 +158,14 @@ def awaited_query(query: Mapping[str, str | list[str]], name: str) -> tuple[froz
     if number_of is None or number_of > MAX_WAIT:
         raise BadArgument("timeout-millis", f"expected a whole number from 0 to {MAX_WAIT}, got {kind(millis)}")
     return statuses(listed(query, name), name), number_of / 1000
+
+
+def quiet(query: Mapping[str, str | list[str]]) -> int:
+    """Return the milliseconds between comment lines that a query asks for."""
+    millis = single(query, "quiet-millis")
+    found = DEFAULT_QUIET if millis is None else digits(millis)
+    if found is None or not MIN_QUIET <= found <= MAX_QUIET:
+        raise BadArgument(
+            "quiet-millis", f"expected a whole number from {MIN_QUIET} to {MAX_QUIET}, got {kind(millis)}"
+        )
+    return found

@@ -8,7 +8,7 @@ from typing import Final
 
 from dpb_framework.contracts import BrokerApi, Network, Service
 from dpb_framework.errors import DpbError, Stopped
-from dpb_framework.model import Caller, Segment, ServiceView, Status
+from dpb_framework.model import Caller, Change, Segment, ServiceView, Status
 from dpb_framework.reply import Reply
 from dpb_nbi.calls import Calls
 from dpb_nbi.codec import Names
@@ -19,6 +19,7 @@ from dpb_nbi.wire import Request
 DEFINE_SECONDS: Final = 30.0
 """How long a define (or prepare) is awaited before its answer is given anyway."""
 
+_UNDER_WAY: Final = frozenset({Change.PREPARING, Change.PREPARED})
 _ESTABLISHED: Final = frozenset(Status) - {Status.ESTABLISHING}
 
 COMMANDS: Final[Mapping[str, Callable[[Service, Caller], Reply[None]]]] = {
@@ -46,12 +47,19 @@ def find(broker: BrokerApi, network: str, text: str) -> Service:
     return found.service(number(found, text))
 
 
-async def define(calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller) -> ServiceView:
-    """Define *service* and wait until it is established, 30 s at most; `Problem` with the reason when it is not."""
+async def define(
+    calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller, *, wait: bool = True
+) -> ServiceView:
+    """Define *service* and wait until it is established, 30 s at most; `Problem` with the reason when it is not.
+
+    Without *wait* it is enough that the wish is kept.
+    """
     try:
         await calls.command(lambda: service.define(segment, caller))
     except DpbError as error:
         raise in_segment(error, segment, names) from error
+    if not wait:
+        return service.view()
     if service.status is Status.ESTABLISHING:
         # When the server stops, the wish is kept and carried out later: the answer is as when the time is over.
         with suppress(Stopped):
@@ -62,13 +70,33 @@ async def define(calls: Calls, service: Service, segment: Segment, names: Names,
     return view
 
 
-async def prepare(calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller) -> ServiceView:
-    """Prepare *service* to become *segment*; what is not prepared after 30 s is told as it is."""
+async def prepare(
+    calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller, *, wait: bool = True
+) -> ServiceView:
+    """Prepare *service* to become *segment*; what is not prepared after 30 s is told as it is.
+
+    Without *wait* it is enough that the change is under way.
+    """
+    begun: Reply[Service] = Reply()
+
+    def see(seen: Service) -> None:
+        if seen.change in _UNDER_WAY:
+            begun.resolve(seen)
+
+    cancel = service.watch(see)
     try:
-        reply: Reply[Reply[None]] = calls.broker.work(lambda: service.prepare(segment, caller))
-        await calls.wait(await calls.reply(reply), seconds=DEFINE_SECONDS)
+        prepared = await calls.reply(calls.broker.work(lambda: service.prepare(segment, caller)))
+        if wait:
+            await calls.wait(prepared, seconds=DEFINE_SECONDS)
+        else:
+            prepared.then(lambda _: begun.resolve(service))
+            await calls.wait(begun, seconds=DEFINE_SECONDS)
+            if prepared.settled:
+                await calls.reply(prepared)
     except DpbError as error:
         raise in_segment(error, segment, names) from error
+    finally:
+        cancel()
     return service.view()
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from dpb_framework.contracts import AggregatorManagement, Network
 from dpb_framework.model import Fault, NetworkModel, Segment, ServiceView, Terminal, TrunkUse, Tunnel, mbps
 
 Plain = dict[str, Any]
+
+_moments: Final = itertools.count(time.time_ns() // 1000)
+"""Begins with the clock, so that moments go on growing after a restart."""
+
+
+def moment() -> int:
+    """Return a number that is greater than all before it."""
+    return next(_moments)
 
 
 def fault(found: Fault | None) -> Plain | None:
@@ -34,6 +44,7 @@ def segment(found: Segment | None) -> list[Plain] | None:
 def service(view: ServiceView) -> Plain:
     """SERVICE without its tree."""
     return {
+        "moment": moment(),
         "id": view.id,
         "network": view.network,
         "handle": view.handle,
@@ -50,6 +61,7 @@ def service(view: ServiceView) -> Plain:
 def gone(network: str, id_: int) -> Plain:
     """SERVICE of one that was there and is released: nothing but its end is known."""
     return {
+        "moment": moment(),
         "id": id_,
         "network": network,
         "handle": None,

@@ -11,6 +11,7 @@ from dpb_nbi.calls import Calls
 
 if TYPE_CHECKING:
     from dpb_nbi.events import Streams
+    from dpb_nbi.mirror import Copies
 
 
 @frozen
@@ -20,6 +21,7 @@ class Context:
     broker: BrokerApi
     calls: Calls
     streams: Streams
+    copies: Copies
 
 
 class Resource:

@@ -94,8 +94,8 @@ class Definition(Resource):
     async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Define the service and wait until it is established."""
         service = operations.find(self.broker, network, id)
-        segment = codec.definition(await request.json(), codec.V1)
-        view = await operations.define(self.calls, service, segment, codec.V1, identify(request))
+        asked, caller = codec.asked(await request.json()), identify(request)
+        view = await operations.define(self.calls, service, asked.segment, codec.V1, caller, wait=asked.wait)
         answer(response, render.service(view))
 
 
@@ -105,8 +105,8 @@ class Preparation(Resource):
     async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Prepare a change without interruption and wait until it is prepared."""
         service = operations.find(self.broker, network, id)
-        segment = codec.definition(await request.json(), codec.V1)
-        view = await operations.prepare(self.calls, service, segment, codec.V1, identify(request))
+        asked, caller = codec.asked(await request.json()), identify(request)
+        view = await operations.prepare(self.calls, service, asked.segment, codec.V1, caller, wait=asked.wait)
         answer(response, render.service(view))
 
 

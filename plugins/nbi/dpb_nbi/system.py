@@ -36,14 +36,14 @@ class Events(Resource):
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """Stream what happens, from now or after the event that the client saw last."""
         found = self.broker.network(network)
-        after = _after(request)
+        seen = after(request)
         self._head(response)
-        response.stream = self.streams.open(found, after, request)
+        response.stream = self.streams.open(found, seen, request)
 
     async def on_head(self, request: Request, response: Response, network: str) -> None:
         """Answer as for GET, without a stream."""
         self.broker.network(network)
-        _after(request)
+        after(request)
         self._head(response)
 
     def _head(self, response: Response) -> None:
@@ -51,7 +51,8 @@ class Events(Resource):
         response.set_header("Cache-Control", "no-store")
 
 
-def _after(request: Request) -> int | None:
+def after(request: Request) -> int | None:
+    """Return the number of the event that the client of a stream saw last, if it tells one."""
     # A client that reconnects keeps the URL with its old `after`; its header is the newer word.
     for name, text in (
         ("Last-Event-ID", request.get_header("Last-Event-ID")),

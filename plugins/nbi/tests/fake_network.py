@@ -108,6 +108,7 @@ class FakeService(Service):
         self._next = None
         self._error = None
         self._waiters = []
+        self._watchers = []
         self.owner = owner
         self.conditions_told = ()
 
@@ -142,6 +143,8 @@ class FakeService(Service):
         error = self._error and {"code": self._error.code, "text": self._error.text, "facts": dict(self._error.facts)}
         data = {"id": self._id, "status": self._status.value, "desired": self._desired.value}
         self._network.tell(EventKind.SERVICE, {**data, "change": self._change.value, "error": error})
+        for watcher in list(self._watchers):
+            watcher(self)
         waiters, self._waiters = self._waiters, []
         for statuses, reply in waiters:
             if self._status in statuses or self.resting:
@@ -252,7 +255,8 @@ class FakeService(Service):
         return reply
 
     def watch(self, listener):
-        raise NotImplementedError
+        self._watchers = [*self._watchers, listener]
+        return lambda: self._watchers.remove(listener) if listener in self._watchers else None
 
 
 class FakeNetwork(Network):

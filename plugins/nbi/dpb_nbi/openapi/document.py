@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
+from dpb_nbi.codec import MAX_QUIET, MIN_QUIET
 from dpb_nbi.openapi.schemas import SCHEMAS, STATUS, TEXT, WAIT, array, ref
 
 _PROBLEMS: Final = {
@@ -204,6 +205,15 @@ def _events() -> dict[str, Any]:
     return found
 
 
+def _mirror() -> dict[str, Any]:
+    found = _events()
+    found["operationId"] = "mirror"
+    found["summary"] = "Tell all that a superior needs to know of a network, and from then on every change."
+    quiet = {"type": "integer", "minimum": MIN_QUIET, "maximum": MAX_QUIET}
+    found["parameters"].append(_query("quiet-millis", quiet, "How often a comment line comes while nothing happens."))
+    return found
+
+
 def document() -> dict[str, Any]:
     """Return the OpenAPI document, as plain data."""
     root = "/api/v1"
@@ -218,6 +228,7 @@ def document() -> dict[str, Any]:
         **_topology(network),
         **_services(f"{network}/services"),
         f"{network}/events": {"get": _events()},
+        f"{network}/mirror": {"get": _mirror()},
     }
     for path, item in paths.items():
         named = [name for name in _PATH if f"{{{name}}}" in path]

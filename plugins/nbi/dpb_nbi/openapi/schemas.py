@@ -201,7 +201,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "TrunkChange": table({name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=tuple(_TRUNK)),
     "Segment": _segment("terminal", "ingress", "egress", _LABEL),
-    "Definition": table({"segment": ref("Segment")}),
+    "Definition": table({"segment": ref("Segment"), "wait": nullable(TRUTH)}, optional=("wait",)),
     "NewService": table(
         {
             "handle": nullable({"type": "string", "minLength": 1, "maxLength": MAX_HANDLE, "pattern": _TEXT_PATTERN}),
@@ -212,6 +212,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "Service": table(
         {
+            "moment": COUNT,
             "id": COUNT,
             "network": TEXT,
             "handle": nullable(TEXT),
