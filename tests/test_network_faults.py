@@ -700,6 +700,18 @@ def test_a_removal_that_an_inferior_refuses_is_asked_again_after_a_while(monkeyp
         assert world.leftovers() == []
 
 
+def test_an_inferior_that_is_back_is_asked_at_once() -> None:
+    with World(two_levels(), lines=["west"]) as world:
+        line = world.lines["west"]
+        line.cut()
+        service = world.ask(world.network("top").create(CALLER, None, Segment.of(("a", 1, 10, 10), ("c", 1, 10, 10))))
+        world.pass_time(8)  # by now it waits for seconds before each further try
+        assert service.status is Status.ESTABLISHING
+        line.mend()
+        world.rest()
+        assert service.status is Status.INACTIVE
+
+
 def test_what_is_left_at_an_inferior_that_was_away_is_released_when_it_is_back() -> None:
     """Without another restart: the broker looks again for services of its own that it knows nothing of."""
     with World(two_levels(), lines=("east",)) as world:

@@ -204,7 +204,8 @@ class Network(ABC):
         """Call *listener* with each event (of *kinds*, if given), after it is stored, in order; it must not block.
 
         N15. Numbers grow by one; one is left out only where its commit failed. N16. MODEL events (number 0) come
-        when what `model` or `terminals` tell has changed.
+        when what `model` or `terminals` tell has changed; with `{"contact": true}` when contact with the network was
+        lost and is back.
         """
 
     @abstractmethod

@@ -127,6 +127,15 @@ class Aggregator(AggregatorTopology):
 
     def _heard(self, inferior: str, event: Event) -> None:
         self.strand.post(partial(self._refresh, inferior))
+        if event.data.get("contact"):
+            self.strand.post(partial(self._regained, inferior))
+
+    def _regained(self, inferior: str) -> None:
+        """Contact with an inferior is back: whatever waits to ask it again does so now, and orphans are looked for."""
+        for service in list(self._services.values()):
+            service.at_once(inferior)
+        self._cancel_sweep()
+        self._sweep()
 
     def _sweep(self) -> None:
         """Release subservices under our handles that no attempt knows; again later where that did not succeed."""

@@ -247,6 +247,19 @@ class AttemptingService(DrivenService["Aggregator"]):
         self.advance()
         self._perform_waiting()
 
+    def at_once(self, inferior: str) -> None:
+        """Ask *inferior* again at once for whatever it did not answer."""
+        waiting = [
+            part
+            for attempt in self._attempts.values()
+            for part in attempt.parts
+            if part.inferior.name == inferior and part.lost is not None
+        ]
+        for part in waiting:
+            part.at_once()
+        if waiting:
+            self.poke()
+
     def _pause(self) -> None:
         """The store failed: leave everything as it is for a while."""
         self._paused = True

@@ -244,7 +244,7 @@ class DistantNetwork(Network):
 
     def watch(self, listener: Callable[[Event], None], kinds: Collection[EventKind] | None = None) -> Cancel:
         """Tell of events while the line is whole, and of a change of the model when it is mended."""
-        again = Event(self.name, 0, EventKind.MODEL)
+        again = Event(self.name, 0, EventKind.MODEL, {"contact": True})
         return self._line.tell(listener, lambda tell: self._network.watch(tell, kinds), again)
 
     def events(self, after: int, limit: int = 1000) -> Sequence[Event] | None:
