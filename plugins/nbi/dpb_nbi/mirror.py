@@ -57,7 +57,7 @@ def beneath(broker: BrokerApi, network: Network) -> list[str]:
 
 
 def last_issued(network: Network) -> int:
-    """Return the greatest id that *network* ever gave to a service: the released are told from those that never were."""
+    """Return the greatest id that *network* ever gave to a service: to tell the released from those that never were."""
     low, high = 0, 1
     while _issued(network, high):
         low, high = high, high * 2

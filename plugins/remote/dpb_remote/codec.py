@@ -1,0 +1,172 @@
+"""The other broker's JSON -> values of the model, and back. Pure: what does not fit is a `Garbled`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from dpb_framework import errors
+from dpb_framework.errors import BadArgument, DpbError, Remembered
+from dpb_framework.model import (
+    Change,
+    Chord,
+    Circuit,
+    Condition,
+    Desired,
+    End,
+    Fault,
+    Fragment,
+    NetworkModel,
+    Segment,
+    ServiceView,
+    Status,
+    Step,
+    StepImpossible,
+    TrafficFlow,
+    kbps,
+    mbps,
+)
+
+T = TypeVar("T")
+Plain = dict[str, Any]
+
+_KINDS: Final[Mapping[str, type[DpbError]]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, DpbError) and kind not in (DpbError, Remembered)
+}
+_WORDS: Final = {"terminal": "terminal-name", "ingress": "ingress-bw", "egress": "egress-bw"}
+_SHAPE: Final = frozenset({"type", "title", "status", "code", "detail", "field"})
+
+
+class Garbled(Exception):
+    """The other side answers, but not as a broker does."""
+
+
+def read(text: bytes) -> Any:
+    """Return what a JSON text says. Floats have the shortest text that means them, which `kbps` takes exactly."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Garbled("it is no JSON") from error
+
+
+def write(plain: Any) -> bytes:
+    """Return plain data as JSON."""
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def understood(make: Callable[..., T], *data: Any) -> T:
+    """Return what *make* makes of *data*; `Garbled` when that is not what was expected."""
+    try:
+        return make(*data)
+    except (LookupError, TypeError, ValueError, AttributeError, BadArgument) as error:
+        told = " ".join(str(error).split())[:100]
+        raise Garbled(f"it says what is not understood ({type(error).__name__}: {told})") from error
+
+
+def segment(found: list[Plain] | None) -> Segment | None:
+    """SEGMENT, rates in Mbit/s."""
+    if found is None:
+        return None
+    return Segment(
+        End(Circuit(end["terminal"], end["label"]), TrafficFlow(kbps(end["ingress"]), kbps(end["egress"])))
+        for end in found
+    )
+
+
+def plain_segment(found: Segment) -> list[Plain]:
+    """The other way round. `BadArgument` for a rate that the other side could not even read."""
+    return [
+        {
+            "terminal": end.circuit.terminal,
+            "label": end.circuit.label,
+            "ingress": mbps(end.flow.ingress),
+            "egress": mbps(end.flow.egress),
+        }
+        for end in found.ends
+    ]
+
+
+def view(found: Plain, network: str) -> ServiceView:
+    """SERVICE, as one of *network*."""
+    fault = found["error"]
+    return ServiceView(
+        network,
+        found["id"],
+        found["handle"],
+        found["owner"],
+        Status(found["status"]),
+        Desired(found["desired"]),
+        Change(found["change"]),
+        segment(found["segment"]),
+        None if fault is None else Fault(fault["code"], fault["text"], fault["facts"]),
+        tuple(Condition(c["kind"], c["where"], c["text"]) for c in found["conditions"]),
+    )
+
+
+def model(found: Plain) -> NetworkModel:
+    """What the network shows to a superior."""
+    return NetworkModel(
+        tuple(
+            Fragment(
+                tuple(fragment["terminals"]),
+                None
+                if fragment["chords"] is None
+                else tuple(
+                    Chord(
+                        c["a"],
+                        c["b"],
+                        _thousandths(c["upstream"]),
+                        _thousandths(c["downstream"]),
+                        _thousandths(c["delay"]),
+                    )
+                    for c in fragment["chords"]
+                ),
+            )
+            for fragment in found["fragments"]
+        )
+    )
+
+
+def _thousandths(found: object) -> int:
+    """A rate or delay of a chord: within a switch there is no bound, so it may be beyond any that a service has."""
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise TypeError("no number")
+    return int(Decimal(str(found)) * 1000)
+
+
+def problem(found: Any) -> DpbError | None:
+    """The error that an `application/problem+json` tells of, of its own class where that can be; None for another."""
+    if not isinstance(found, dict) or not isinstance(found.get("code"), str):
+        return None
+    facts = {name.removeprefix("fact-"): value for name, value in found.items() if name not in _SHAPE}
+    field = found.get("field")
+    if isinstance(field, str):
+        before, dot, last = field.rpartition(".")
+        facts.setdefault("path", f"{before}{dot}{_WORDS.get(last, last)}")
+    return error(Fault(found["code"], str(found.get("detail") or found["code"]), facts))
+
+
+def error(fault: Fault) -> DpbError:
+    """The error that *fault* was; `Remembered` where this broker has none that tells just the same."""
+    kind = _KINDS.get(fault.code)
+    if fault.code == StepImpossible.code and {"status", "step"} == fault.facts.keys():
+        return StepImpossible(Status(fault.facts["status"]), Step(fault.facts["step"]))
+    if kind is not None:
+        known = {field.name for field in attrs.fields(kind)}  # type: ignore[arg-type]  # every subclass is an attrs class
+        try:
+            made = kind(**{name: _frozen(value) for name, value in fault.facts.items() if name in known})
+            if str(made) == fault.text:
+                return made
+        except (TypeError, ValueError):
+            pass
+    return Remembered(fault.code, fault.text, dict(fault.facts))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,84 @@
+"""Contact with a remote network: its mirror stream, kept open, and opened again when it ends or falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import aiohttp
+
+from dpb_framework.errors import DpbError, Unreachable
+from dpb_remote.line import Line, shortly
+from dpb_remote.settings import Settings
+from dpb_remote.sse import Parser, TooLong
+
+if TYPE_CHECKING:
+    from dpb_remote.network import Remote
+
+RETRY: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before each further try to reach the other broker, more or less a fifth."""
+
+
+class Contact:
+    """Lives in the line's loop; what it hears is the network's, whose strand it hands everything to."""
+
+    def __init__(self, network: Remote, line: Line, settings: Settings) -> None:
+        self._network = network
+        self._line = line
+        self._settings = settings
+        self._path = f"/networks/{quote(settings.network, safe='')}/mirror"
+        self._task: Future[None] | None = None
+        self._heard = False
+        self.garbled: str | None = None
+        """What the network could not understand: the stream is given up."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = self._line.spawn(self._keep())
+
+    def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _keep(self) -> None:
+        tries = 0
+        while True:
+            self._heard, self.garbled = False, None
+            try:
+                await self._follow()
+                continue
+            except DpbError as error:
+                problem = error.problem if isinstance(error, Unreachable) else str(error)
+            except TimeoutError:
+                problem = "it is silent"
+            except TooLong:
+                problem = "it sends an event without an end"
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                problem = shortly(error)
+            tries = 1 if self._heard and self.garbled is None else tries + 1
+            self._network.tell_lost(problem)
+            await asyncio.sleep(RETRY[min(tries, len(RETRY)) - 1] * random.uniform(0.8, 1.2))
+
+    async def _follow(self) -> None:
+        """Read the stream until it is time to compare everything anew: then a new one begins at once."""
+        settings, network, loop = self._settings, self._network, asyncio.get_running_loop()
+        silence = 2 * settings.keep_alive
+        patience = max(silence, settings.timeout)
+        compare = loop.time() + settings.audit_interval if settings.audit_interval else float("inf")
+        path = f"{self._path}?quiet-millis={round(settings.keep_alive * 1000)}"
+        async with self._line.stream(network.where, path, network.seen, settings.timeout) as content:
+            parser = Parser()
+            while loop.time() < compare:
+                async with asyncio.timeout(patience):
+                    piece = await content.readany()
+                if not piece:
+                    raise Unreachable(network.where, "it ended the stream")
+                if self.garbled is not None:
+                    raise Unreachable(network.where, self.garbled)
+                if said := list(parser.feed(piece)):
+                    self._heard, patience = True, silence
+                    network.hear(said)

@@ -1,0 +1,208 @@
+"""`Remote`: another broker's network, of which a copy is kept here by its mirror stream.
+
+What is read is the copy: terminals, model, services with their statuses. What is commanded is one request to the
+other broker, whose answer tells how the service is; what becomes of it later the stream tells. All changes happen on
+`strand`, in the kernel's workers: the loop that talks to the other broker does nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from dpb_framework.contracts import Contents, Service, Workshop
+from dpb_framework.errors import (
+    DpbError,
+    Stopped,
+    TimedOut,
+    Unreachable,
+)
+from dpb_framework.model import (
+    Caller,
+    Segment,
+    ServiceView,
+    Status,
+)
+from dpb_framework.reply import Reply
+from dpb_remote import codec
+from dpb_remote.contact import Contact
+from dpb_remote.copy import Copy
+from dpb_remote.line import Answer, Line
+from dpb_remote.service import RemoteService
+from dpb_remote.settings import Settings, settings
+
+_logger = logging.getLogger("dpb.remote")
+
+
+class Remote(Copy):
+    """Another broker's network."""
+
+    kind = "remote"
+
+    def __init__(self, workshop: Workshop, found: Settings) -> None:
+        super().__init__(workshop, found)
+        self._root = f"/networks/{quote(found.network, safe='')}"
+        self._line: Line | None = None
+        self._contact: Contact | None = None
+        self._doubtful: set[str] = set()
+        """Handles of services of which it is not known whether they were made."""
+
+    @classmethod
+    def build(cls, workshop: Workshop) -> Remote:
+        """Make one: settings `url`, `network`, credentials, times."""
+        return cls(workshop, settings(workshop.settings, workshop.path, workshop.name))
+
+    # -- life
+
+    def restore(self, contents: Contents) -> None:
+        """Nothing is kept here: the other broker knows it all."""
+
+    def start(self) -> None:
+        """Begin to keep the copy."""
+        if self._line is None:
+            self._line = Line.take(self._settings.door)
+            self._contact = Contact(self, self._line, self._settings)
+            self._contact.start()
+
+    def stop(self) -> None:
+        """End contact."""
+        line, self._line = self._line, None
+        if line is not None and self._contact is not None:
+            self._contact.stop()
+            line.leave()
+
+    def make(self, view: ServiceView, moment: int) -> RemoteService:
+        """A service that is known from now on."""
+        return RemoteService(self, view, moment)
+
+    def give_up(self, problem: str) -> None:
+        """End the stream: a new one is opened after a while."""
+        if self._contact is not None:
+            self._contact.garbled = problem
+
+    def health(self) -> Mapping[str, Any]:
+        """The usual; how contact is, and why it is lost."""
+        services = self._services.copy().values()
+        lost = self.unconfirmed
+        return {
+            "kind": self.kind,
+            "services": len(services),
+            "active": sum(1 for s in services if s.status is Status.ACTIVE),
+            "failed": sum(1 for s in services if s.status is Status.FAILED),
+            "unconfirmed": sum(1 for s in services if any(c.kind == "unconfirmed" for c in s.conditions)),
+            "contact": self._state,
+            **({} if lost is None else {"problem": lost.text}),
+        }
+
+    # -- finding
+
+    def find(self, handle: str) -> Reply[Service | None]:
+        """Look it up; the other broker is asked only where an answer was lost."""
+        reply: Reply[Service | None] = Reply()
+        self.strand.post(partial(self._find, handle, reply))
+        return reply
+
+    def _find(self, handle: str, reply: Reply[Service | None]) -> None:
+        if not self.ready:
+            reply.fail(self.lost())
+        elif (known := self._handles.get(handle)) is not None or handle not in self._doubtful:
+            reply.resolve(known)
+        else:
+            path = f"/services?handle-prefix={quote(handle, safe='')}"
+            self.ask("GET", path, None, partial(self._found, handle, reply))
+
+    def _found(self, handle: str, reply: Reply[Service | None], answer: Reply[Answer]) -> None:
+        if answer.error is not None:
+            reply.fail(answer.error)
+            return
+        try:
+            listed = codec.understood(lambda: list(codec.read(answer.value.body)["services"]))
+            found = [self._adopt(plain) for plain in listed if plain["handle"] == handle]
+        except codec.Garbled as error:
+            reply.fail(Unreachable(self.where, str(error)))
+            return
+        self._doubtful.discard(handle)
+        there = [service for service in found if service.status is not Status.RELEASED]
+        reply.resolve(there[0] if there else None)
+
+    # -- asking
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: codec.Plain | None,
+        then: Callable[[Reply[Answer]], None],
+        *,
+        repeatable: bool = True,
+    ) -> None:
+        """Send a request; *then* gets the reply, on the strand.
+
+        An answer of a broker that was restarted in between tells nothing that still holds: it counts as lost.
+        """
+        line, epoch = self._line, self._epoch
+        if line is None:
+            then(Reply.failed(Stopped()))
+            return
+
+        def arrived(reply: Reply[Answer]) -> None:
+            if epoch != self._epoch and reply.error is None:
+                then(Reply.failed(Unreachable(self.where, "it was restarted before its answer was read")))
+            else:
+                then(reply)
+
+        text = None if body is None else codec.write(body)
+        reply = line.call(
+            self.where, method, self._root + path, body=text, seconds=self._settings.timeout, repeatable=repeatable
+        )
+        reply.then(lambda came: self.strand.hand_over(partial(arrived, came), self.runtime))
+
+    def answers(self, error: BaseException) -> bool:
+        """Whether *error* is an answer, so that the outcome is known."""
+        return not isinstance(error, Unreachable | TimedOut | Stopped)
+
+    def take(self, answer: Answer) -> RemoteService | None:
+        """Take up what an answer tells of a service; None where it tells nothing that is understood."""
+        try:
+            return self._adopt(codec.read(answer.body))
+        except codec.Garbled as error:
+            _logger.error("%s: %s", self.where, error)
+            return None
+
+    def create(self, caller: Caller, handle: str | None = None, segment: Segment | None = None) -> Reply[Service]:
+        """Make a service, and define it, by one request."""
+        reply: Reply[Service] = Reply()
+        self.strand.post(partial(self._create, handle, segment, reply))
+        return reply
+
+    def _create(self, handle: str | None, segment: Segment | None, reply: Reply[Service]) -> None:
+        try:
+            self.check_contact()
+            body: codec.Plain = {}
+            if handle is not None:
+                body["handle"] = handle
+            if segment is not None:
+                segment.check()
+                body["segment"] = codec.plain_segment(segment)
+        except DpbError as error:
+            reply.fail(error)
+            return
+        self.ask("POST", "/services", body, partial(self._created, handle, reply), repeatable=handle is not None)
+
+    def _created(self, handle: str | None, reply: Reply[Service], answer: Reply[Answer]) -> None:
+        error = answer.error
+        made = None if error is not None else self.take(answer.value)
+        if made is None and error is None:
+            error = Unreachable(self.where, "it answers, but not as a broker does")
+        if handle is not None:
+            if error is not None and not self.answers(error):
+                self._doubtful.add(handle)
+            else:
+                self._doubtful.discard(handle)
+        if made is not None:
+            reply.resolve(made)
+        elif error is not None:
+            reply.fail(error)

@@ -1,0 +1,354 @@
+"""A service of a remote network: what was last told of it, and commands that go to the other broker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from dpb_framework.contracts import Cancel, Service
+from dpb_framework.errors import DpbError, SegmentInvalid, ServiceGone, ServiceLogic, ServiceUnknown
+from dpb_framework.model import (
+    REACHABLE,
+    Caller,
+    Change,
+    Condition,
+    Desired,
+    Fault,
+    Segment,
+    ServiceView,
+    Status,
+)
+from dpb_framework.reply import Reply
+from dpb_framework.runtime import nothing
+from dpb_remote import codec
+from dpb_remote.line import Answer
+
+if TYPE_CHECKING:
+    from dpb_remote.network import Remote
+
+_logger = logging.getLogger("dpb.remote")
+
+_watching = threading.Lock()
+
+
+class RemoteService(Service):
+    """One service. Everything with an underscore happens on the network's strand."""
+
+    def __init__(self, network: Remote, view: ServiceView, moment: int) -> None:
+        self._network = network
+        self._view = view
+        self._moment = moment
+        self._commands: deque[tuple[str, Segment | None, Reply[None]]] = deque()
+        self._busy = False
+        self._next: Segment | None = None
+        """What is being prepared, as it was asked for here."""
+        self._preparing: list[Reply[None]] = []
+        self._watchers: tuple[Callable[[Service], None], ...] = ()
+        self._waiters: tuple[tuple[frozenset[Status], Reply[Status]], ...] = ()
+
+    # -- what is told
+
+    @property
+    def id(self) -> int:
+        """The id."""
+        return self._view.id
+
+    @property
+    def handle(self) -> str | None:
+        """The name that its user gave it."""
+        return self._view.handle
+
+    @property
+    def status(self) -> Status:
+        """The status, as last told."""
+        return self._view.status
+
+    @property
+    def desired(self) -> Desired:
+        """Where its user wants it to be."""
+        return self._view.desired
+
+    @property
+    def change(self) -> Change:
+        """Where a change without interruption is."""
+        return self._view.change
+
+    @property
+    def segment(self) -> Segment | None:
+        """What it connects."""
+        return self._view.segment
+
+    @property
+    def error(self) -> Fault | None:
+        """Why the last define, activation or change did not succeed."""
+        return self._view.error
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What the other broker tells; and `unconfirmed` while contact with it is lost."""
+        return self.view().conditions
+
+    def view(self) -> ServiceView:
+        """All of the above."""
+        view, lost = self._view, self._network.unconfirmed
+        if lost is None or view.status is Status.RELEASED:
+            return view
+        return evolve(view, conditions=tuple(sorted({*view.conditions, lost})))
+
+    def watch(self, listener: Callable[[Service], None]) -> Cancel:
+        """Call *listener* after each change."""
+        with _watching:
+            self._watchers = (*self._watchers, listener)
+
+        def cancel() -> None:
+            with _watching:
+                self._watchers = tuple(w for w in self._watchers if w is not listener)
+
+        return cancel
+
+    # -- what is heard
+
+    def _hear(self, view: ServiceView, moment: int, *, anew: bool = False) -> None:
+        """Take what was told at *moment*, unless something later was told before; *anew*: moments begin again."""
+        if self._view.status is Status.RELEASED or (moment <= self._moment and not anew):
+            return
+        before, self._view, self._moment = self._view, view, moment
+        if view.status is Status.RELEASED:
+            self._network.forget(self)
+        if view != before:
+            self._told()
+
+    def _end(self) -> None:
+        """It is not there any more."""
+        if self._view.status is not Status.RELEASED:
+            gone = evolve(
+                self._view,
+                status=Status.RELEASED,
+                desired=Desired.RELEASED,
+                change=Change.NONE,
+                segment=None,
+                conditions=(),
+            )
+            self._hear(gone, self._moment, anew=True)
+
+    def _told(self) -> None:
+        """Tell watchers and waiters that something has changed."""
+        self._settle_preparing()
+        for watcher in self._watchers:
+            try:
+                watcher(self)
+            except Exception:  # a faulty watcher must not stop the service
+                _logger.exception("%s: a watcher of service %d failed", self._network.name, self.id)
+        self._tell_waiters()
+
+    # -- commands
+
+    def define(self, segment: Segment, caller: Caller) -> Reply[None]:
+        """Ask for a segment."""
+        return self._command("define", segment)
+
+    def activate(self, caller: Caller) -> Reply[None]:
+        """Let traffic pass."""
+        return self._command("activate")
+
+    def deactivate(self, caller: Caller) -> Reply[None]:
+        """Stop traffic and keep the resources."""
+        return self._command("deactivate")
+
+    def reset(self, caller: Caller) -> Reply[None]:
+        """Give everything back and become DORMANT."""
+        return self._command("reset")
+
+    def release(self, caller: Caller) -> Reply[None]:
+        """Give everything back and cease to exist."""
+        return self._command("release")
+
+    def prepare(self, segment: Segment, caller: Caller) -> Reply[None]:
+        """Make ready to become *segment*."""
+        return self._command("prepare", segment)
+
+    def commit(self, caller: Caller) -> Reply[None]:
+        """Become what was prepared."""
+        return self._command("commit")
+
+    def abort(self, caller: Caller) -> Reply[None]:
+        """Forget what was prepared."""
+        return self._command("abort")
+
+    def _command(self, name: str, segment: Segment | None = None) -> Reply[None]:
+        reply: Reply[None] = Reply()
+        self._network.strand.post(partial(self._enter, name, segment, reply))
+        return reply
+
+    def _enter(self, name: str, segment: Segment | None, reply: Reply[None]) -> None:
+        self._commands.append((name, segment, reply))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Give the next command: one at a time, so that they take effect in their order."""
+        while self._commands and not self._busy:
+            name, segment, reply = self._commands.popleft()
+            try:
+                self._send(name, segment, reply)
+            except DpbError as error:
+                reply.fail(error)
+        if not self._busy:
+            self._tell_waiters()
+
+    def _send(self, name: str, segment: Segment | None, reply: Reply[None]) -> None:
+        network = self._network
+        if self._view.status is Status.RELEASED:
+            if name != "release":
+                raise ServiceGone(network.name, self.id)
+            reply.resolve(None)
+            return
+        network.check_contact()
+        body = None
+        if segment is not None:
+            try:
+                segment.check()
+            except SegmentInvalid as error:
+                # What cannot even be said over the wire is refused here, with what a refusal brings about there.
+                if name == "define" and self._view.status is Status.DORMANT:
+                    self._post("deactivate", None, partial(self._refused_here, error, reply))
+                    return
+                raise
+            if name == "prepare":
+                if segment.same_as(self._next) and self._view.change is Change.PREPARING:
+                    self._preparing.append(reply)
+                    return
+                self._next = segment
+            body = {"segment": codec.plain_segment(segment), "wait": False}
+        self._post(name, body, partial(self._answered, name, reply))
+
+    def _post(self, name: str, body: codec.Plain | None, then: Callable[[Reply[Answer]], None]) -> None:
+        self._busy = True
+        self._network.ask("POST", f"/services/{self.id}/{name}", body, then)
+
+    def _refused_here(self, error: SegmentInvalid, reply: Reply[None], answer: Reply[Answer]) -> None:
+        self._busy = False
+        if answer.error is None:
+            self._network.take(answer.value)
+            before, self._view = self._view, evolve(self._view, error=Fault.of(error))
+            if before != self._view:
+                self._told()
+        reply.fail(answer.error or error)
+        self._go_on()
+
+    def _answered(self, name: str, reply: Reply[None], answer: Reply[Answer]) -> None:
+        error = answer.error
+        if isinstance(error, ServiceGone | ServiceUnknown):
+            self._busy = False
+            self._end()
+            if name == "release":
+                reply.resolve(None)
+            else:
+                reply.fail(ServiceGone(self._network.name, self.id))
+        elif error is not None and name in ("define", "prepare") and self._network.answers(error):
+            # A refusal leaves its reason with the service: whoever looks after the refusal sees it.
+            self._network.ask("GET", f"/services/{self.id}", None, partial(self._looked, reply, error))
+            return
+        elif error is not None:
+            self._busy = False
+            reply.fail(error)
+        else:
+            self._busy = False
+            self._network.take(answer.value)
+            if name == "prepare" and self._view.status is not Status.RELEASED:
+                self._preparing.append(reply)
+                self._settle_preparing()
+            else:
+                reply.resolve(None)
+        self._go_on()
+
+    def _looked(self, reply: Reply[None], error: BaseException, answer: Reply[Answer]) -> None:
+        self._busy = False
+        if answer.error is None:
+            self._network.take(answer.value)
+        reply.fail(error)
+        self._go_on()
+
+    def _settle_preparing(self) -> None:
+        """Tell whoever waits for a change to be prepared how it is."""
+        change = self._view.change
+        if not self._preparing or change is Change.PREPARING:
+            return
+        waiting, self._preparing = self._preparing, []
+        error: DpbError | None = None
+        if change is not Change.PREPARED:
+            fault = self._view.error
+            if self._view.status is Status.RELEASED:
+                error = ServiceGone(self._network.name, self.id)
+            elif fault is not None:
+                error = codec.error(fault)
+            else:
+                error = ServiceLogic(self._network.name, self.id, "change", "it was given up meanwhile")
+        for reply in waiting:
+            if error is None:
+                reply.resolve(None)
+            else:
+                reply.fail(error)
+
+    def _lost(self, error: DpbError) -> None:
+        """Contact is lost: what becomes of a change that is being prepared is not known."""
+        waiting, self._preparing = self._preparing, []
+        for reply in waiting:
+            reply.fail(error)
+        self._told()
+
+    # -- waiting
+
+    def wait(self, statuses: Collection[Status], timeout: float | None = None) -> Reply[Status]:
+        """Wait for one of *statuses*; while contact is lost, for it to come back."""
+        reply: Reply[Status] = Reply()
+        network = self._network
+        network.strand.hand_over(partial(self._wait, frozenset(statuses), timeout, reply), network.runtime)
+        return reply
+
+    def _wait(self, statuses: frozenset[Status], timeout: float | None, reply: Reply[Status]) -> None:
+        if self._answers(statuses) or (timeout is not None and timeout <= 0):
+            reply.resolve(self._view.status)
+            return
+        network, entry = self._network, (statuses, reply)
+        self._waiters = (*self._waiters, entry)
+
+        def forget() -> None:
+            self._waiters = tuple(waiting for waiting in self._waiters if waiting is not entry)
+
+        def over() -> None:
+            forget()
+            reply.resolve(self._view.status)
+
+        cancel = nothing if timeout is None else network.runtime.later(timeout, lambda: network.strand.post(over))
+
+        def settled(_: Reply[Status]) -> None:
+            cancel()
+            if entry in self._waiters:  # abandoned by whoever waited
+                network.strand.hand_over(forget, network.runtime)
+
+        reply.then(settled)
+
+    def _answers(self, statuses: Collection[Status]) -> bool:
+        status = self._view.status
+        if status is Status.RELEASED:
+            return True
+        if self._busy or self._commands:
+            return False
+        if status in statuses:
+            return True
+        return self._network.ready and REACHABLE[status, self._view.desired].isdisjoint(statuses)
+
+    def _tell_waiters(self) -> None:
+        if not self._waiters:
+            return
+        waiting, self._waiters = self._waiters, ()
+        answered = [entry for entry in waiting if self._answers(entry[0])]
+        self._waiters = tuple(entry for entry in waiting if entry not in answered)
+        for _, reply in answered:
+            reply.resolve(self._view.status)
