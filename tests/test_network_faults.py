@@ -21,6 +21,7 @@ from dpb_framework.networks.switchservice import SwitchService
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime
 from dpb_framework.testing.distant import DistantNetwork
+from dpb_framework.testing.manual import ManualRuntime
 from dpb_framework.testing.world import CALLER, Layout, World, line, one_switch, ring, triangle, two_levels
 
 AB = (("a", 1, 10, 10), ("b", 1, 10, 10))
@@ -710,6 +711,27 @@ def test_an_inferior_that_is_back_is_asked_at_once() -> None:
         line.mend()
         world.rest()
         assert service.status is Status.INACTIVE
+
+
+def test_a_service_that_an_inferior_forgot_is_not_told_as_sure_until_it_is_made_again() -> None:
+    with World(two_levels(), steps=True) as world:
+        service = world.establish("top", ("a", 1, 10, 10), ("c", 1, 10, 10), active=True)
+        (old,) = world.network("west").services()
+        old.release(SYSTEM)
+        runtime, unsure = world.runtime, 0
+
+        def made_again() -> bool:
+            return any(s.id != old.id and s.status is Status.ACTIVE for s in world.network("west").services())
+
+        while not made_again():
+            if not (isinstance(runtime, ManualRuntime) and runtime.step()):
+                world.pass_time(0.05)
+            if any(s.id != old.id for s in world.network("west").services()) and not made_again():
+                unsure += 1
+                assert service.status is not Status.ACTIVE or service.conditions
+        assert unsure, "it was seen in between"
+        world.until(lambda: not service.conditions)
+        assert world.carries("top", "a", 1) == {("c", 1)}
 
 
 def test_what_is_left_at_an_inferior_that_was_away_is_released_when_it_is_back() -> None:

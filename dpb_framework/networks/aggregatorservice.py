@@ -169,6 +169,11 @@ class AggregatorService(ChangingService):
         text = fault.text if fault is not None else "it failed"
         return Fault(InferiorFailed.code, str(InferiorFailed(name, text)), {"subnetwork": name, "reason": text})
 
+    def _is_made_again(self, attempt: Attempt, part: Part) -> bool:
+        """Whether what was told of the service does not hold in an inferior that forgot it."""
+        settled = attempt.role is Role.CURRENT and self._change is Change.NONE and self._status is Status.ACTIVE
+        return settled and part.service is not None and not part.is_at(Status.ACTIVE)
+
     def _tell_conditions(self) -> None:
         conditions: list[Condition] = []
         for attempt in self._attempts.values():
@@ -179,6 +184,8 @@ class AggregatorService(ChangingService):
                 if part.lost is not None or (unasked and self._status is Status.ACTIVE):
                     text = part.lost.text if part.lost is not None else "not asked yet"
                     conditions.append(Condition("unconfirmed", part.inferior.name, text))
+                elif self._is_made_again(attempt, part):
+                    conditions.append(Condition("unconfirmed", part.inferior.name, "it is being made again"))
                 if part.service is not None and part.service.conditions:
                     conditions += [
                         evolve(c, where=c.where if c.where == part.inferior.name else f"{part.inferior.name}/{c.where}")
