@@ -271,7 +271,7 @@ def refused(where: str, answer: Answer, door: Door) -> DpbError | None:
     if found is None or status == 500:
         detail = f": {found}" if found is not None else ", but not as a broker does; is the URL right?"
         return Unreachable(where, f"it answers {status}{detail}")
-    if isinstance(found, NetworkUnknown):
+    if found.code == NetworkUnknown.code:
         return Unreachable(where, f"{found} there; see the setting network")
     if isinstance(found, Remembered) and found.code in ("no-route", "wrong-method", "bad-request"):
         return Unreachable(where, f"it answers {status}: {found}; its version may be older than ours")

@@ -1,0 +1,302 @@
+"""Other sides that are no proper broker, refuse us, or stand on ourselves; and what is read of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from dpb_remote import codec
+from dpb_remote.sse import Parser, Said
+
+from dpb_framework import errors
+from dpb_framework.errors import DpbError, Refused, Remembered, Unreachable
+from dpb_framework.model import SYSTEM, Fault, Segment, Status, Step, StepImpossible
+from dpb_framework.runtime import Runtime
+from dpb_framework.testing.layout import Layout, one_switch
+from dpb_framework.testing.world import World
+
+from .remote_worlds import PATIENCE, Far, eventually
+
+AB = Segment.of(("a", 1, 10, 10), ("b", 1, 10, 10))
+WHOLE = {
+    "network": "s1",
+    "store": "there",
+    "instance": "one",
+    "moment": 1,
+    "quiet-millis": 1000,
+    "last-event": 0,
+    "last-service": 0,
+    "terminals": ["a", "b"],
+    "model": {"fragments": [{"terminals": ["a", "b"], "chords": None}]},
+    "beneath": [],
+    "services": [],
+}
+
+
+class Stub:
+    """Answers as it is told, and keeps the heads of what it was asked."""
+
+    def __init__(self) -> None:
+        self.stream: tuple[int, bytes] = (200, b"event: whole\ndata: " + json.dumps(WHOLE).encode() + b"\n\n")
+        self.answer: tuple[int, bytes] = (200, b"{}")
+        self.heads: list[dict[str, str]] = []
+        self.over = threading.Event()
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                stub.heads.append({k.lower(): v for k, v in self.headers.items()})
+                is_stream = "/mirror" in self.path
+                status, body = stub.stream if is_stream else stub.answer
+                self.send_response(status)
+                good = is_stream and status == 200
+                self.send_header("Content-Type", "text/event-stream" if good else "application/problem+json")
+                if not good:
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                self.wfile.flush()
+                if good:
+                    self.close_connection = True
+                    stub.over.wait(PATIENCE)
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.do_GET()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    found = Stub()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def near(stub: Stub) -> Iterator[Callable[..., World]]:
+    made: list[World] = []
+
+    def make(**settings: Any) -> World:
+        layout = Layout()
+        layout.networks["far"] = {"kind": "remote", "url": stub.url, "network": "s1", "keep-alive": 60, **settings}
+        made.append(World(layout, runtime=Runtime))
+        return made[-1]
+
+    yield make
+    stub.over.set()
+    for world in made:
+        world.close()
+
+
+def problem(status: int, code: str, detail: str = "no") -> tuple[int, bytes]:
+    return status, json.dumps({"type": "about:blank", "status": status, "code": code, "detail": detail}).encode()
+
+
+def contact(world: World) -> tuple[str, str]:
+    health = world.broker.health()["networks"]["far"]
+    return health["contact"], health.get("problem", "")
+
+
+# -- credentials -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "sent"),
+    [
+        ({}, None),
+        ({"token": "abc"}, "Bearer abc"),
+        ({"user": "me", "password": "pw"}, "Basic bWU6cHc="),
+    ],
+)
+def test_credentials_go_with_every_request(
+    stub: Stub, near: Callable[..., World], settings: dict[str, str], sent: str | None
+) -> None:
+    world = near(**settings)
+    eventually(lambda: contact(world)[0] == "up", lambda: contact(world))
+    stub.answer = problem(409, "no-capacity")
+    with pytest.raises(DpbError):
+        world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+    assert len(stub.heads) == 2
+    assert [head.get("authorization") for head in stub.heads] == [sent, sent]
+
+
+@pytest.mark.parametrize(("settings", "told"), [({}, "asks for credentials"), ({"token": "abc"}, "not accepted (401)")])
+def test_a_401_is_one_clear_line(
+    stub: Stub,
+    near: Callable[..., World],
+    settings: dict[str, str],
+    told: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stub.stream = problem(401, "unauthenticated")
+    world = near(**settings)
+    eventually(lambda: contact(world)[0] == "lost")
+    assert told in contact(world)[1]
+    with pytest.raises(Unreachable) as caught:
+        world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+    assert told in str(caught.value)
+    assert "abc" not in caplog.text
+    eventually(lambda: len(stub.heads) > 2)
+    assert caplog.text.count("contact lost") == 1, "it is told once, not at each try"
+
+
+def test_a_403_refuses_the_command(stub: Stub, near: Callable[..., World]) -> None:
+    world = near(token="abc")
+    eventually(lambda: contact(world)[0] == "up")
+    stub.answer = problem(403, "forbidden")
+    with pytest.raises(Refused) as caught:
+        world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+    assert "403" in str(caught.value)
+
+
+# -- no brokers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "told"),
+    [
+        (problem(404, "no-network", "there is no network 's1'"), "see the setting network"),
+        (problem(404, "no-route", "there is nothing"), "older than ours"),
+        ((200, b"event: whole\ndata: {}\n\n"), "not understood"),
+        ((200, b"event: whole\ndata: nonsense\n\n"), "no JSON"),
+        ((500, b"<html>"), "not as a broker does"),
+        ((302, b""), "not as a broker does"),
+    ],
+)
+def test_what_is_no_broker_is_told_in_one_line(
+    stub: Stub, near: Callable[..., World], stream: tuple[int, bytes], told: str
+) -> None:
+    stub.stream = stream
+    stub.over.set()
+    world = near()
+    eventually(lambda: told in contact(world)[1], lambda: contact(world))
+    assert contact(world)[0] == "lost"
+    assert "\n" not in contact(world)[1]
+    assert world.network("far").terminals() == ()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(200, b"{}"), (200, b"nonsense"), (500, b"<html>"), problem(500, "internal"), (502, b""), (200, b'{"id": "x"}')],
+)
+def test_an_answer_that_is_none_leaves_the_outcome_unknown(
+    stub: Stub, near: Callable[..., World], answer: tuple[int, bytes]
+) -> None:
+    world = near()
+    eventually(lambda: contact(world)[0] == "up")
+    stub.answer = answer
+    with pytest.raises(Unreachable):
+        world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+
+
+# -- circles ---------------------------------------------------------------------------------------
+
+
+def test_a_circle_across_brokers_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    """One broker's network over another's over the first one's: whoever closes the circle has no contact."""
+    caplog.set_level(logging.WARNING)
+    one = Far(one_switch().aggregator("low", ["s1"], {"a": "s1:a"}))
+    remote = {"kind": "remote", "url": one.url, "network": "top", "keep-alive": 0.5, "audit-interval": 0.2}
+    layout = one_switch()
+    layout.networks["r"] = remote
+    two = Far(layout.aggregator("mid", ["s1", "r"], {}))
+    one.stop()
+    back = {"kind": "remote", "url": two.url, "network": "mid", "keep-alive": 0.5, "audit-interval": 0.2}
+    one.layout.networks["r"] = back
+    one.layout.networks["top"] = {"kind": "aggregator", "inferiors": ["low", "r"]}
+    one.start()
+    try:
+        told = "networks are inferior to themselves"
+
+        def closed() -> bool:
+            found = [far.world.broker.health()["networks"]["r"] for far in (one, two)]
+            return any(told in health.get("problem", "") for health in found)
+
+        eventually(closed)
+        assert told in caplog.text
+    finally:
+        two.close()
+        one.close()
+
+
+def test_two_brokers_may_use_each_others_networks_without_a_circle() -> None:
+    one, layout = Far(one_switch()), one_switch()
+    layout.networks["r"] = {"kind": "remote", "url": one.url, "network": "s1", "keep-alive": 0.5}
+    two = Far(layout)
+    one.stop()
+    one.layout.networks["r"] = {"kind": "remote", "url": two.url, "network": "s1", "keep-alive": 0.5}
+    one.start()
+    try:
+        eventually(lambda: all(f.world.broker.health()["networks"]["r"]["contact"] == "up" for f in (one, two)))
+    finally:
+        two.close()
+        one.close()
+
+
+# -- what is read ----------------------------------------------------------------------------------
+
+SAMPLES: list[DpbError] = [
+    errors.CircuitTaken("net", "t", 7, 3),
+    errors.LabelsUnavailable("net", "t", 7, ((1, 5), (8, 9))),
+    errors.LabelsUnavailable("net", "t"),
+    errors.QuotaExceeded("net", "t", "ingress", 10, 5),
+    errors.NoCapacity("net", "no tree"),
+    errors.SegmentInvalid("segment[1].ingress-bw", "both zero"),
+    errors.ServiceGone("net", 7),
+    errors.ServiceLogic("net", 7, "define", "it is so"),
+    errors.Refused("policy", "quota"),
+    errors.Unreachable("switch", "away"),
+    errors.TimedOut("switch", 2.5),
+    errors.CommitFailed("disk full"),
+    errors.InferiorFailed("s1", "no"),
+    StepImpossible(Status.RELEASING, Step.ACTIVATE),
+]
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda e: type(e).__name__)
+def test_errors_come_over_the_wire_as_what_they_are(error: DpbError) -> None:
+    """As problems, by way of what the REST interface really makes of them, and as faults of services."""
+    from dpb_nbi.problems import Problem
+
+    found = codec.problem(codec.read(Problem.of(error).body()))
+    assert type(found) is type(error)
+    assert (str(found), found.code) == (str(error), error.code)
+    again = codec.error(Fault.of(error))
+    assert (type(again), str(again)) == (type(error), str(error))
+
+
+def test_an_error_that_nobody_knows_keeps_what_it_says() -> None:
+    found = codec.problem({"code": "new-one", "detail": "something new", "status": 409, "fact-status": 7})
+    assert isinstance(found, Remembered)
+    assert (found.code, str(found), found.facts) == ("new-one", "something new", {"status": 7})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_events_are_cut_wherever_the_pieces_end(size: int) -> None:
+    text = b':\n\nid: 12\nevent: happened\ndata: {"a":1}\n\n:\n\nevent: model\ndata: {}\n\n:\n\n'
+    parser, found = Parser(), []
+    for i in range(0, len(text), size):
+        found += parser.feed(text[i : i + size])
+    assert found == [Said("happened", 12, b'{"a":1}'), Said("model", 0, b"{}")]
