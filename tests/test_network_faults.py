@@ -15,7 +15,18 @@ import pytest
 
 from dpb_framework.contracts import Bridge, Capability, Channel, Demand, ModelRecord, Outcome, Planner, Residual, Tree
 from dpb_framework.errors import CommitFailed, ConfigInvalid, FabricRefused, PlanInvalid, Refused
-from dpb_framework.model import SYSTEM, Caller, Change, Condition, Desired, Segment, Status, Terminal, TrafficFlow
+from dpb_framework.model import (
+    SYSTEM,
+    Caller,
+    Change,
+    Condition,
+    Desired,
+    NetworkModel,
+    Segment,
+    Status,
+    Terminal,
+    TrafficFlow,
+)
 from dpb_framework.networks.switch import Switch
 from dpb_framework.networks.switchservice import SwitchService
 from dpb_framework.reply import Reply
@@ -711,6 +722,18 @@ def test_an_inferior_that_is_back_is_asked_at_once() -> None:
         line.mend()
         world.rest()
         assert service.status is Status.INACTIVE
+
+
+def test_what_was_last_known_of_an_inferior_is_shown_until_it_is_reached() -> None:
+    with World(two_levels(), lines=["west"]) as world:
+        top = world.network("top")
+        world.establish("top", ("a", 1, 10, 10), ("c", 1, 10, 10))
+        shown = top.model()
+        distant = top.inferior("west")  # type: ignore[attr-defined]
+        assert isinstance(distant, DistantNetwork)
+        distant.frozen = NetworkModel()  # as of a network that was not reached since the start
+        assert top.model() == shown
+        world.establish("top", ("a", 2, 10, 10), ("c", 2, 10, 10))
 
 
 def test_a_service_that_an_inferior_forgot_is_not_told_as_sure_until_it_is_made_again() -> None:

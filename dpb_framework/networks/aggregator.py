@@ -264,6 +264,9 @@ class Aggregator(AggregatorTopology):
     def model(self) -> NetworkModel:
         """Chords between the terminals, with what is available on them; computed again when something changed."""
         models = {name: inferior.model() for name, inferior in self._inferiors.items()}
+        for name, model in models.items():
+            if not model.fragments:  # it is not reached yet: what was last known of it holds
+                models[name] = self._models.get(name, model)
         state = (self._version, *map(id, models.values()))
         shown = self._shown
         if shown is not None and shown[0] == state:
