@@ -44,6 +44,7 @@ class Copy(NetworkKind):
         """What holds of every service while contact is lost."""
         self._state = "starting"
         self._epoch = 0
+        self._garbled: str | None = None
         self._store: str | None = None
         self._instance: str | None = None
         self._moment = 0
@@ -169,6 +170,7 @@ class Copy(NetworkKind):
                     self._tell(Event(self._name, 0, EventKind.MODEL))
             except (codec.Garbled, InferiorCycle) as error:
                 self.give_up(str(error))
+                self._garbled = str(error)
                 self._lose(str(error))
                 return
 
@@ -237,7 +239,12 @@ class Copy(NetworkKind):
 
     def tell_lost(self, problem: str) -> None:
         """Contact is lost; called in the loop."""
-        self.strand.hand_over(partial(self._lose, problem), self.runtime)
+        self.strand.hand_over(partial(self._ended, problem), self.runtime)
+
+    def _ended(self, problem: str) -> None:
+        """The stream has ended, perhaps because it was given up: then that is what is worth telling."""
+        garbled, self._garbled = self._garbled, None
+        self._lose(garbled or problem)
 
     def _lose(self, problem: str) -> None:
         was, self._state = self._state, "lost"
