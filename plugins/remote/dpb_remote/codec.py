@@ -74,9 +74,13 @@ def segment(found: list[Plain] | None) -> Segment | None:
     if found is None:
         return None
     return Segment(
-        End(Circuit(end["terminal"], end["label"]), TrafficFlow(kbps(end["ingress"]), kbps(end["egress"])))
+        End(Circuit(end["terminal"], end["label"]), TrafficFlow(_rate(end["ingress"]), _rate(end["egress"])))
         for end in found
     )
+
+
+def _rate(found: Any) -> int:
+    return found * 1000 if type(found) is int else kbps(found)
 
 
 def plain_segment(found: Segment) -> list[Plain]:

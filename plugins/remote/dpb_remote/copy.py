@@ -65,6 +65,10 @@ class Copy(NetworkKind):
         """The service of this network that *view* tells of."""
 
     @abstractmethod
+    def deliver(self, task: Callable[[], None]) -> None:
+        """Run *task* on the strand, in a worker; called in the loop."""
+
+    @abstractmethod
     def give_up(self, problem: str) -> None:
         """End the stream, which tells what is not understood: *problem*."""
 
@@ -152,7 +156,7 @@ class Copy(NetworkKind):
 
     def hear(self, said: Sequence[Said]) -> None:
         """Take what the stream says; called in the loop."""
-        self.strand.hand_over(partial(self._hear, said), self.runtime)
+        self.deliver(partial(self._hear, said))
 
     def _hear(self, said: Sequence[Said]) -> None:
         for one in said:
@@ -239,7 +243,7 @@ class Copy(NetworkKind):
 
     def tell_lost(self, problem: str) -> None:
         """Contact is lost; called in the loop."""
-        self.strand.hand_over(partial(self._ended, problem), self.runtime)
+        self.deliver(partial(self._ended, problem))
 
     def _ended(self, problem: str) -> None:
         """The stream has ended, perhaps because it was given up: then that is what is worth telling."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from attrs import frozen
@@ -19,6 +21,7 @@ from yarl import URL
 
 from dpb_framework.errors import DpbError, NetworkUnknown, Refused, Remembered, Stopped, Unreachable
 from dpb_framework.reply import Reply
+from dpb_framework.runtime import Runtime, Strand
 from dpb_remote import codec
 from dpb_remote.settings import Door
 
@@ -39,6 +42,10 @@ class Loop:
     def __init__(self) -> None:
         self._users = 0
         self._loop = asyncio.new_event_loop()
+        self._waking = threading.Lock()
+        self._begun: list[Callable[[], None]] = []
+        self._arrived: dict[Runtime, list[tuple[Strand, Callable[[], None]]]] = {}
+        self._deliveries: WeakKeyDictionary[Runtime, Strand] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="dpb-remote", daemon=True)
         self._thread.start()
 
@@ -72,6 +79,35 @@ class Loop:
         """Run *task* in the loop; may be called in any thread, as may the `cancel` of what is returned."""
         return asyncio.run_coroutine_threadsafe(task, self._loop)
 
+    def soon(self, call: Callable[[], None]) -> None:
+        """Make *call* in the loop; may be called in any thread. What comes together wakes the loop once."""
+        with self._waking:
+            self._begun.append(call)
+            first = len(self._begun) == 1
+        if first:
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        with self._waking:
+            begun, self._begun = self._begun, []
+        for call in begun:
+            call()
+
+    def deliver(self, runtime: Runtime, strand: Strand, task: Callable[[], None]) -> None:
+        """Run *task* on *strand*, in a worker and in the order in which tasks are delivered. Called in the loop.
+
+        What arrives in one turn of the loop is one job for the workers, whatever networks it is for.
+        """
+        if not self._arrived:
+            self._loop.call_soon(self._hand_over)
+        self._arrived.setdefault(runtime, []).append((strand, task))
+
+    def _hand_over(self) -> None:
+        arrived, self._arrived = self._arrived, {}
+        for runtime, tasks in arrived.items():
+            delivery = self._deliveries.setdefault(runtime, Strand())
+            delivery.hand_over(partial(_post_all, tasks), runtime)
+
     def run(self, task: Coroutine[Any, Any, None], seconds: float = 5.0) -> None:
         """Run *task* in the loop and wait until it is done. Never in the loop itself."""
         future = self.spawn(task)
@@ -79,6 +115,11 @@ class Loop:
             future.result(seconds)
         except TimeoutError:
             future.cancel()
+
+
+def _post_all(tasks: list[tuple[Strand, Callable[[], None]]]) -> None:
+    for strand, task in tasks:
+        strand.post(task)
 
 
 @frozen
@@ -160,11 +201,21 @@ class Line:
         What is *repeatable* is sent once more when a connection ends without an answer, as idle ones do.
         """
         reply: Reply[Answer] = Reply()
+        if not self._closed:  # else nobody waits any more
+            self._loop.soon(partial(self._begin, reply, where, method, path, body, seconds, repeatable))
+        return reply
+
+    def _begin(self, reply: Reply[Answer], *asked: Any) -> None:
         if self._closed:
             reply.fail(Stopped())
-        else:
-            self.spawn(self._call(reply, where, method, path, body, seconds, repeatable))
-        return reply
+            return
+        task = asyncio.ensure_future(self._call(reply, *asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def deliver(self, runtime: Runtime, strand: Strand, task: Callable[[], None]) -> None:
+        """Run *task* on *strand* in a worker, in its order. Called in the loop."""
+        self._loop.deliver(runtime, strand, task)
 
     async def _call(
         self,

@@ -78,6 +78,11 @@ class Remote(Copy):
         """A service that is known from now on."""
         return RemoteService(self, view, moment)
 
+    def deliver(self, task: Callable[[], None]) -> None:
+        """Run *task* on the strand, in a worker; called in the loop."""
+        if (line := self._line) is not None:
+            line.deliver(self.runtime, self.strand, task)
+
     def give_up(self, problem: str) -> None:
         """End the stream: a new one is opened after a while."""
         if self._contact is not None:
@@ -158,7 +163,7 @@ class Remote(Copy):
         reply = line.call(
             self.where, method, self._root + path, body=text, seconds=self._settings.timeout, repeatable=repeatable
         )
-        reply.then(lambda came: self.strand.hand_over(partial(arrived, came), self.runtime))
+        reply.then(lambda came: line.deliver(self.runtime, self.strand, partial(arrived, came)))
 
     def answers(self, error: BaseException) -> bool:
         """Whether *error* is an answer, so that the outcome is known."""

@@ -92,7 +92,7 @@ class RemoteService(Service):
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What the other broker tells; and `unconfirmed` while contact with it is lost."""
-        return self.view().conditions
+        return self._view.conditions if self._network.unconfirmed is None else self.view().conditions
 
     def view(self) -> ServiceView:
         """All of the above."""
