@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,13 +48,17 @@ def insist(broker: Broker, method: str, path: str, content: object = None) -> Pl
 
 
 class Killer:
-    """Kills brokers in turn, at moments of its own, and lets each begin its next life."""
+    """Kills brokers in turn, at moments of its own, and lets each begin its next life.
 
-    def __init__(self, brokers: list[Broker], rng: random.Random) -> None:
+    In one thread that stays: a broker does not outlive the thread that started it.
+    """
+
+    def __init__(self, brokers: list[Broker], rng: random.Random, hand: ThreadPoolExecutor) -> None:
+        self._hand = hand
         self.turn, self._rng, self.kills = list(brokers), rng, 0
         self._order = list(brokers)
 
-    def strike(self) -> threading.Thread:
+    def strike(self) -> Future[None]:
         """Let the next one die soon."""
         if not self.turn:
             self.turn = list(self._order)
@@ -68,9 +72,7 @@ class Killer:
             time.sleep(away)
             victim.start()
 
-        thread = threading.Thread(target=die)
-        thread.start()
-        return thread
+        return self._hand.submit(die)
 
 
 @pytest.mark.xdist_group("hierarchy")
@@ -78,7 +80,8 @@ def test_each_process_is_killed_during_set_ups_and_no_level_holds_what_the_one_a
     tmp_path: Path,
 ) -> None:
     rng = random.Random(SEED)
-    with Hierarchy(tmp_path, LEAVES, random.Random(time.time_ns())) as all_:
+    # The hand stays until all brokers are gone.
+    with ThreadPoolExecutor(1) as hand, Hierarchy(tmp_path, LEAVES, random.Random(time.time_ns())) as all_:
         if SOAK:
             assert (len(all_.all), all_.switches) == (13, 40)
         top = all_.top
@@ -87,7 +90,7 @@ def test_each_process_is_killed_during_set_ups_and_no_level_holds_what_the_one_a
         trunks = sum(len(b.rest.ok("GET", f"services/{s['id']}")["tree"]) for b in all_.all for s in b.services())
         joints = sum(max(b.switches, len(b.inferiors)) - 1 for b in all_.all)
         assert trunks == joints, "it goes through every switch"
-        killer = Killer(rng.sample(all_.all, len(all_.all)), rng)
+        killer = Killer(rng.sample(all_.all, len(all_.all)), rng, hand)
         users = [f"t{i}" for i in range(len(all_.leaves))]
         made: list[int] = []
         for label in range(2, SETUPS + 2):
@@ -96,7 +99,7 @@ def test_each_process_is_killed_during_set_ups_and_no_level_holds_what_the_one_a
             made.append(insist(top, "POST", "services", body(label, *ends))["id"])
             if rng.random() < 0.4:
                 insist(top, "DELETE", f"services/{made.pop(rng.randrange(len(made)))}")
-            dying.join()
+            dying.result()
         assert killer.kills >= len(all_.all)
         all_.ready()
         try:

@@ -30,6 +30,8 @@ _log = logging.getLogger("dpb_nbi")
 
 MODEL_GATHER: Final = 0.1
 """Seconds between two looks at the model: it may change with every service, and is advice."""
+MODEL_SHARE: Final = 10
+"""How many times as long as a look took the next one waits at the least: a large network takes its time for one."""
 _COMMENT: Final = b":\n\n"
 
 
@@ -180,8 +182,10 @@ class Source:
                 continue
             try:
                 changed[id_] = self.network.service(id_)
-            except DpbError:
+            except (ServiceGone, ServiceUnknown):
                 texts.append(say("service", render.gone(self.network.name, id_)))
+            except DpbError as error:  # a remote network's own contact is lost: its copy tells when that is back
+                _log.info("service %d of network %r cannot be told: %s", id_, self.network.name, error)
         for id_, service in changed.items():
             self._follow(service)
             view = service.view()
@@ -206,12 +210,14 @@ class Source:
         try:
             while self._stale and self.copies:
                 self._stale = False
+                begin = self._loop.time()
                 model = say("model", await self._calls.work(self.shown))
+                took = self._loop.time() - begin
                 if model != self._model:
                     self._model = model
                     for copy in self.copies:
                         copy.feed(model)
-                await asyncio.sleep(MODEL_GATHER)
+                await asyncio.sleep(max(MODEL_GATHER, MODEL_SHARE * took))
         except DpbError as error:
             _log.warning("the model of network %r cannot be told: %s", self.network.name, error)
         finally:

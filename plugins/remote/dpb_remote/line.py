@@ -26,11 +26,9 @@ from dpb_remote import codec
 from dpb_remote.settings import Door
 
 CONNECTIONS: Final = 256
-"""Connections to one broker at the most; what needs more waits for one."""
+"""Calls to one broker that are under way at the most; what comes then waits for one. Streams are not counted."""
 IDLE: Final = 30.0
 """Seconds after which an idle connection is closed: less than the server's, so that seldom a request meets its end."""
-MOST: Final = 256 * 1024 * 1024
-"""Bytes of an answer."""
 
 
 class Loop:
@@ -140,7 +138,7 @@ class Line:
         self.door = door
         self._users = 0
         self._loop = Loop.take()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[int, aiohttp.ClientSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -170,9 +168,9 @@ class Line:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            await asyncio.sleep(0)
+        for session in self._sessions.values():
+            await session.close()
+        await asyncio.sleep(0)
 
     def spawn(self, task: Coroutine[Any, Any, None]) -> Future[None]:
         """Run *task* in the line's loop; it is cancelled when the line is closed."""
@@ -253,7 +251,7 @@ class Line:
 
     async def _send(self, method: str, path: str, body: bytes | None) -> Answer:
         headers = {} if body is None else {"Content-Type": "application/json"}
-        async with self._open().request(
+        async with self._open(CONNECTIONS).request(
             method, self._url(path), data=body, headers=headers, allow_redirects=False
         ) as answer:
             return Answer(answer.status, await answer.read())
@@ -261,20 +259,22 @@ class Line:
     def _url(self, path: str) -> URL:
         return URL(f"{self.door.url}/api/v1{path}", encoded=True)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open(self, limit: int) -> aiohttp.ClientSession:
+        """The connections of one kind, at most *limit* (0: as many as are needed)."""
+        session = self._sessions.get(limit)
+        if session is None:
             headers = {"Accept": "application/json", "User-Agent": "dpb-remote"}
             if self.door.authorization is not None:
                 headers["Authorization"] = self.door.authorization
             tls = self.door.tls()
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE, ssl=tls),
+            session = self._sessions[limit] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=IDLE, ssl=tls),
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers=headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 read_bufsize=1024 * 1024,
             )
-        return self._session
+        return session
 
     @asynccontextmanager
     async def stream(
@@ -285,7 +285,7 @@ class Line:
         if seen is not None:
             headers["Last-Event-ID"] = str(seen)
         async with asyncio.timeout(seconds) as patience:
-            async with self._open().get(self._url(path), headers=headers, allow_redirects=False) as answer:
+            async with self._open(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise refused(where, Answer(answer.status, await answer.read()), self.door) or Unreachable(
                         where, f"it answers {answer.status}, but not as a broker does; is the URL right?"

@@ -114,6 +114,7 @@ class Remote(Copy):
         if not self.ready:
             reply.fail(self.lost())
         elif (known := self._handles.get(handle)) is not None or handle not in self._doubtful:
+            self._doubtful.discard(handle)
             reply.resolve(known)
         else:
             path = f"/services?handle-prefix={quote(handle, safe='')}"

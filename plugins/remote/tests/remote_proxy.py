@@ -24,6 +24,7 @@ class Proxy:
         self.stream = "pass"
         self.delay = 0.0
         """Seconds by which each answer of a call is late."""
+        self._stuck: list[bytes] = []
         self.asked: list[tuple[str, str]] = []
         """(method, path) of each request, in the order in which they came."""
         self._loop = asyncio.new_event_loop()
@@ -47,6 +48,20 @@ class Proxy:
     def drop(self) -> None:
         """End every connection."""
         self._wait(self._drop())
+
+    def deliver_stuck(self) -> int:
+        """Deliver what was held back (`calls = "stuck"`), though nobody waits for its answer any more."""
+        stuck, self._stuck = self._stuck, []
+
+        async def deliver() -> None:
+            for piece in stuck:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                writer.write(piece)
+                await reader.read(1)
+                writer.transport.abort()
+
+        self._wait(deliver())
+        return len(stuck)
 
     def close(self) -> None:
         self._wait(self._end())
@@ -104,6 +119,9 @@ class Proxy:
                 mode = self.stream if stream else self.calls
                 if mode in ("cut", "refuse"):
                     return
+                if mode == "stuck":
+                    self._stuck.append(piece)
+                    continue
                 if mode == "deaf":
                     continue
                 there.write(piece)

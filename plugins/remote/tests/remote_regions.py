@@ -46,7 +46,7 @@ class Regions:
                 "kind": "remote",
                 "url": self.proxies[region].url,
                 "network": "net",
-                **{"timeout": 1, "keep-alive": 0.5, **settings},
+                **{"timeout": 5, "keep-alive": 1, **settings},
             }
         layout.aggregator("all", REGIONS, {})
         self.near = World(layout, runtime=Runtime, inferior_timeout=inferior_timeout)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import dpb_framework.networks.aggregator
 from dpb_framework.errors import DpbError
 from dpb_framework.model import Change, Segment, Status
 from dpb_framework.testing.world import CALLER
@@ -167,7 +168,7 @@ def test_a_crash_in_the_middle_of_a_change_resolves_right(regions: Regions, who:
 @pytest.mark.parametrize("fault", ["deaf", "silent", "refuse", "slow"])
 def test_a_bad_inferior_delays_no_service_that_does_not_touch_it(fault: str) -> None:
     """A service that needs it hangs; those between the others are established, changed and released beside it."""
-    with Regions(timeout=30, inferior_timeout=60, **{"keep-alive": 0.5}) as regions:
+    with Regions(timeout=30, inferior_timeout=60) as regions:
         proxy = regions.proxies["mid"]
         if fault == "slow":
             proxy.delay = 10
@@ -229,6 +230,24 @@ def test_the_superior_starts_while_regions_are_away_and_finds_everything_again(r
     assert regions.carries("a", 1) == {("b", 1)}
     posts = [one for proxy in regions.proxies.values() for one in proxy.asked if one[0] == "POST"]
     assert posts == [], "what is right is not touched"
+
+
+def test_a_request_that_arrives_when_nobody_waits_any_more_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes a service that no attempt knows; the superior finds it in its copy and releases it."""
+    monkeypatch.setattr(dpb_framework.networks.aggregator, "SWEEP_IDLE", 0.5)
+    with Regions(inferior_timeout=2) as regions:
+        regions.proxies["west"].calls = "stuck"
+        service = regions.begin("a", "b")
+        regions.reach(service, Status.DORMANT)
+        assert service.error is not None
+        assert service.error.code == "unreachable"
+        service.release(CALLER).result(PATIENCE)
+        regions.proxies["west"].calls = "pass"
+        regions.reach(service, Status.RELEASED)
+        assert regions.leftovers() == []
+        assert regions.proxies["west"].deliver_stuck() >= 1
+        assert regions.held("west") != [], "it was made, for nobody"
+        all_gone(regions)
 
 
 # -- everything at once ----------------------------------------------------------------------------
