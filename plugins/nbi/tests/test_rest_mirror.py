@@ -6,7 +6,7 @@ import json
 import socket
 
 import pytest
-from dpb_nbi import mirror
+from dpb_nbi import following
 
 from dpb_framework.model import ANYBODY, Condition, EventKind, Segment
 
@@ -144,7 +144,7 @@ def test_an_interval_that_is_none_is_refused(client, quiet):
 
 
 def test_a_reader_that_is_too_slow_is_sent_away(nbi, broker, monkeypatch):
-    monkeypatch.setattr(mirror, "MAX_PENDING", 100_000)
+    monkeypatch.setattr(following, "MAX_PENDING", 100_000)
     host, _, port = nbi.address.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port))) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

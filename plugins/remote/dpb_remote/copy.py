@@ -19,6 +19,7 @@ from dpb_remote import codec
 from dpb_remote.service import RemoteService
 from dpb_remote.settings import Settings
 from dpb_remote.sse import Said
+from dpb_remote.told import ToldService
 
 _logger = logging.getLogger("dpb.remote")
 
@@ -139,7 +140,7 @@ class Copy(NetworkKind):
             self._handles[view.handle] = service
         return service
 
-    def forget(self, service: RemoteService) -> None:
+    def forget(self, service: ToldService) -> None:
         """Let a service that is released be gone."""
         if self._services.get(service.id) is service:
             del self._services[service.id]

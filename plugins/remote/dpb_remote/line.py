@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from attrs import frozen
@@ -23,101 +22,13 @@ from dpb_framework.errors import DpbError, NetworkUnknown, Refused, Remembered, 
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime, Strand
 from dpb_remote import codec
+from dpb_remote.loop import Loop
 from dpb_remote.settings import Door
 
 CONNECTIONS: Final = 256
 """Calls to one broker that are under way at the most; what comes then waits for one. Streams are not counted."""
 IDLE: Final = 30.0
 """Seconds after which an idle connection is closed: less than the server's, so that seldom a request meets its end."""
-
-
-class Loop:
-    """An event loop in a thread of its own, there while somebody uses it."""
-
-    _lock: ClassVar = threading.Lock()
-    _current: ClassVar[Loop | None] = None
-
-    def __init__(self) -> None:
-        self._users = 0
-        self._loop = asyncio.new_event_loop()
-        self._waking = threading.Lock()
-        self._begun: list[Callable[[], None]] = []
-        self._arrived: dict[Runtime, list[tuple[Strand, Callable[[], None]]]] = {}
-        self._deliveries: WeakKeyDictionary[Runtime, Strand] = WeakKeyDictionary()
-        self._thread = threading.Thread(target=self._run, name="dpb-remote", daemon=True)
-        self._thread.start()
-
-    @classmethod
-    def take(cls) -> Loop:
-        """The loop of the process; `leave` it when it is used no longer."""
-        with cls._lock:
-            if cls._current is None:
-                cls._current = cls()
-            cls._current._users += 1
-            return cls._current
-
-    def leave(self) -> None:
-        """Use it no longer; the last one ends it."""
-        with self._lock:
-            self._users -= 1
-            if self._users:
-                return
-            Loop._current = None
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
-
-    def spawn(self, task: Coroutine[Any, Any, None]) -> Future[None]:
-        """Run *task* in the loop; may be called in any thread, as may the `cancel` of what is returned."""
-        return asyncio.run_coroutine_threadsafe(task, self._loop)
-
-    def soon(self, call: Callable[[], None]) -> None:
-        """Make *call* in the loop; may be called in any thread. What comes together wakes the loop once."""
-        with self._waking:
-            self._begun.append(call)
-            first = len(self._begun) == 1
-        if first:
-            self._loop.call_soon_threadsafe(self._begin)
-
-    def _begin(self) -> None:
-        with self._waking:
-            begun, self._begun = self._begun, []
-        for call in begun:
-            call()
-
-    def deliver(self, runtime: Runtime, strand: Strand, task: Callable[[], None]) -> None:
-        """Run *task* on *strand*, in a worker and in the order in which tasks are delivered. Called in the loop.
-
-        What arrives in one turn of the loop is one job for the workers, whatever networks it is for.
-        """
-        if not self._arrived:
-            self._loop.call_soon(self._hand_over)
-        self._arrived.setdefault(runtime, []).append((strand, task))
-
-    def _hand_over(self) -> None:
-        arrived, self._arrived = self._arrived, {}
-        for runtime, tasks in arrived.items():
-            delivery = self._deliveries.setdefault(runtime, Strand())
-            delivery.hand_over(partial(_post_all, tasks), runtime)
-
-    def run(self, task: Coroutine[Any, Any, None], seconds: float = 5.0) -> None:
-        """Run *task* in the loop and wait until it is done. Never in the loop itself."""
-        future = self.spawn(task)
-        try:
-            future.result(seconds)
-        except TimeoutError:
-            future.cancel()
-
-
-def _post_all(tasks: list[tuple[Strand, Callable[[], None]]]) -> None:
-    for strand, task in tasks:
-        strand.post(task)
 
 
 @frozen
@@ -152,6 +63,11 @@ class Line:
             found._users += 1
             return found
 
+    @property
+    def closed(self) -> bool:
+        """Whether its last user has left."""
+        return self._closed
+
     def leave(self) -> None:
         """Use it no longer. Calls that are under way then end with `Stopped`. Not to be called in its loop."""
         with self._lock:
@@ -185,6 +101,7 @@ class Line:
 
     def call(
         self,
+        then: Callable[[Reply[Answer]], object],
         where: str,
         method: str,
         path: str,
@@ -192,16 +109,15 @@ class Line:
         body: bytes | None = None,
         seconds: float,
         repeatable: bool = True,
-    ) -> Reply[Answer]:
-        """Send a request and return the reply, which settles in the loop.
+    ) -> None:
+        """Send a request; *then* gets the reply once it is settled, always in the loop.
 
         Its errors are what the other broker refused with, or `Unreachable` (of *where*) when the outcome is unknown.
         What is *repeatable* is sent once more when a connection ends without an answer, as idle ones do.
         """
         reply: Reply[Answer] = Reply()
-        if not self._closed:  # else nobody waits any more
-            self._loop.soon(partial(self._begin, reply, where, method, path, body, seconds, repeatable))
-        return reply
+        reply.then(then)  # before anything can settle it: else it would be called here, in whatever thread this is
+        self._loop.soon(partial(self._begin, reply, where, method, path, body, seconds, repeatable))
 
     def _begin(self, reply: Reply[Answer], *asked: Any) -> None:
         if self._closed:

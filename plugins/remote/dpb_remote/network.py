@@ -150,7 +150,7 @@ class Remote(Copy):
         An answer of a broker that was restarted in between tells nothing that still holds: it counts as lost.
         """
         line, epoch = self._line, self._epoch
-        if line is None:
+        if line is None or line.closed:
             then(Reply.failed(Stopped()))
             return
 
@@ -161,10 +161,15 @@ class Remote(Copy):
                 then(reply)
 
         text = None if body is None else codec.write(body)
-        reply = line.call(
-            self.where, method, self._root + path, body=text, seconds=self._settings.timeout, repeatable=repeatable
+        line.call(
+            lambda came: line.deliver(self.runtime, self.strand, partial(arrived, came)),
+            self.where,
+            method,
+            self._root + path,
+            body=text,
+            seconds=self._settings.timeout,
+            repeatable=repeatable,
         )
-        reply.then(lambda came: line.deliver(self.runtime, self.strand, partial(arrived, came)))
 
     def answers(self, error: BaseException) -> bool:
         """Whether *error* is an answer, so that the outcome is known."""
