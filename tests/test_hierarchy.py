@@ -103,7 +103,7 @@ def test_each_process_is_killed_during_set_ups_and_no_level_holds_what_the_one_a
         assert killer.kills >= len(all_.all)
         all_.ready()
         try:
-            until(all_.settled, "not all is at rest", 120)
+            until(lambda: not all_.restless(), "not all is at rest", 120)
             until(lambda: not all_.strangers(), "some level holds what the one above does not know", 90)
             active = [s for s in top.services() if s["status"] == "ACTIVE"]
             assert {s["id"] for s in active} >= {one["id"]}, "what was established before stays"
@@ -111,7 +111,7 @@ def test_each_process_is_killed_during_set_ups_and_no_level_holds_what_the_one_a
                 insist(top, "DELETE", f"services/{service['id']}")
             until(lambda: not all_.held(), "something stays", 90)
         except AssertionError as error:
-            told = [*all_.strangers(), *all_.held()]
+            told = [*all_.restless(), *all_.strangers(), *all_.held()]
             raise AssertionError(f"{error}: {told}\n{all_.said()}") from error
         faults = [line for line in all_.said().splitlines() if "Traceback" in line or " ERROR " in line]
         assert faults == [], all_.said()

@@ -227,17 +227,15 @@ class Hierarchy:
                 seen[id_] = service["handle"]
         return found
 
-    def settled(self) -> bool:
-        """Whether every service of every level is at rest, and sure."""
+    def restless(self) -> list[str]:
+        """The services of any level that are not at rest, or not sure."""
         stable = {"DORMANT", "INACTIVE", "ACTIVE"}
-        try:
-            return all(
-                s["status"] in stable and not s["conditions"] and s["change"] == "none" and s["desired"] == s["status"]
-                for broker in self.all
-                for s in broker.services()
-            )
-        except Lost:
-            return False
+        return [
+            f"{broker.name}: service {s['id']} is {s['status']}, wanted {s['desired']}, {s['error']} {s['conditions']}"
+            for broker in self.all
+            for s in broker.services()
+            if s["status"] not in stable or s["conditions"] or s["change"] != "none" or s["desired"] != s["status"]
+        ]
 
     def held(self) -> list[str]:
         return [what for broker in self.all for what in broker.held()]

@@ -216,6 +216,8 @@ def shortly(error: BaseException) -> str:
     """What is told of a fault of a connection: one line, without addresses of objects."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection to {error.host}:{error.port} ({error.strerror or error.os_error})"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection ended in the middle"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection ended without an answer"
     return " ".join(str(error).split())[:200] or type(error).__name__

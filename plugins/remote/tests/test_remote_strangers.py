@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from dpb_remote import codec
+from dpb_remote.loop import Loop
 from dpb_remote.sse import Parser, Said
 
 from dpb_framework import errors
@@ -79,6 +84,13 @@ class Stub:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        # The handshake is left to the thread of each connection, so that one which fails is that one's matter.
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.url = self.url.replace("http:", "https:")
 
     def close(self) -> None:
         self.over.set()
@@ -171,6 +183,23 @@ def test_a_403_refuses_the_command(stub: Stub, near: Callable[..., World]) -> No
     assert "403" in str(caught.value)
 
 
+def test_the_other_side_is_verified(stub: Stub, near: Callable[..., World], tmp_path: Path) -> None:
+    """With the file of the setting `ca`; without it a certificate that nobody signed is not believed."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not there to make a certificate")
+    subprocess.run(make, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    stub.secure(context)
+    trusting, wary = near(ca=str(certificate)), near()
+    eventually(lambda: contact(trusting)[0] == "up", lambda: contact(trusting))
+    eventually(lambda: contact(wary)[0] == "lost")
+    assert "certificate" in contact(wary)[1]
+
+
 # -- no brokers ------------------------------------------------------------------------------------
 
 
@@ -208,6 +237,26 @@ def test_an_answer_that_is_none_leaves_the_outcome_unknown(
     eventually(lambda: contact(world)[0] == "up")
     stub.answer = answer
     with pytest.raises(Unreachable):
+        world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+
+
+def test_an_answer_that_is_quicker_than_its_caller_is_heard(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole exchange happens before the caller's thread goes on."""
+    world = near()
+    eventually(lambda: contact(world)[0] == "up")
+    line: Any = world.network("far")._line  # type: ignore[attr-defined]
+    begin = Loop.soon
+
+    def dawdle(self: Loop, call: Callable[[], None]) -> None:
+        before = len(stub.heads)
+        begin(self, call)
+        eventually(lambda: len(stub.heads) > before and len(line._tasks) == 1)  # the stream alone
+
+    monkeypatch.setattr(Loop, "soon", dawdle)
+    stub.answer = problem(409, "no-capacity")
+    with pytest.raises(DpbError):
         world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
 
 
