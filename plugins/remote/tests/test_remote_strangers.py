@@ -256,8 +256,9 @@ def test_an_answer_that_is_quicker_than_its_caller_is_heard(
 
     monkeypatch.setattr(Loop, "soon", dawdle)
     stub.answer = problem(409, "no-capacity")
-    with pytest.raises(DpbError):
+    with pytest.raises(DpbError) as caught:
         world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+    assert caught.value.code == "no-capacity"
 
 
 # -- circles ---------------------------------------------------------------------------------------
