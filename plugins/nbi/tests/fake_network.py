@@ -306,7 +306,7 @@ class FakeNetwork(Network):
             chosen.append(End(Circuit(name, label), end.flow))
         if not self.late_refusal and max(end.flow.ingress for end in segment.ends) > self.capacity:
             raise NoCapacity(self._name, f"no tree has {self.capacity + 1} kbit/s left")
-        return Segment(chosen)
+        return Segment(chosen, segment.constraints)
 
     def drive(self, service: FakeService) -> None:
         if not self.paused:

@@ -105,6 +105,7 @@ _TRUNK: Final[Schema] = {
     "commissioned": nullable(TRUTH),
 }
 _TRUNK_SETTINGS: Final = ("downstream", "delay", "labels", "commissioned")
+_NAMED: Final = ("avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks")
 _TERMINAL_SETTINGS: Final = ("ingress-quota", "egress-quota", "labels")
 _TERMINAL_ASKED: Final = {**_TERMINAL, "labels": nullable(_TERMINAL["labels"])}
 
@@ -201,14 +202,18 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "TrunkChange": table({name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=tuple(_TRUNK)),
     "Segment": _segment("terminal", "ingress", "egress", _LABEL),
-    "Definition": table({"segment": ref("Segment")}),
+    "Constraints": table({**dict.fromkeys(_NAMED, array(TEXT)), "max-delay": _DELAY}, optional=(*_NAMED, "max-delay")),
+    "Definition": table(
+        {"segment": ref("Segment"), "constraints": nullable(ref("Constraints"))}, optional=("constraints",)
+    ),
     "NewService": table(
         {
             "handle": nullable({"type": "string", "minLength": 1, "maxLength": MAX_HANDLE, "pattern": _TEXT_PATTERN}),
             "segment": nullable(ref("Segment")),
+            "constraints": nullable(ref("Constraints")),
             "activate": nullable(TRUTH),
         },
-        optional=("handle", "segment", "activate"),
+        optional=("handle", "segment", "constraints", "activate"),
     ),
     "Service": table(
         {
@@ -222,6 +227,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "segment": nullable(
                 array(table({"terminal": TEXT, "label": nullable(_LABEL), "ingress": _RATE, "egress": _RATE}))
             ),
+            "constraints": nullable(ref("Constraints")),
             "error": nullable(table({"code": TEXT, "text": TEXT, "facts": {"type": "object"}})),
             "conditions": array(table({"kind": TEXT, "where": TEXT, "text": TEXT})),
             "tree": array(table({"trunk": TEXT, "label": _LABEL, "upstream": _RATE, "downstream": _RATE})),
