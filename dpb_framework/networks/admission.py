@@ -15,7 +15,7 @@ from dpb_framework.contracts import Demand, Planner, Tree
 from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid
 from dpb_framework.model import Circuit, End, Segment, Terminal, TrafficFlow, Tunnel
 from dpb_framework.networks.shape import Shape
-from dpb_framework.networks.tree import check_fits, tree_loads
+from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.networks.trunkbook import TrunkBook
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Planning:
                 )
             at.append(vertex)
         demand = self._demand(segment, at, keep)
-        if len(demand.vertices) == 1:
+        if len(demand.vertices) == 1 and not demand.pass_vertices and not demand.pass_edges:
             edges: tuple[int, ...] = ()
             loads: list[tuple[int, int, int]] = []
         else:
@@ -157,6 +157,8 @@ class Planning:
     def _checked(self, edges: tuple[int, ...], demand: Demand, residual: Residual) -> list[tuple[int, int, int]]:
         try:
             loads = tree_loads(self._shape.topology, edges, demand)
+            if demand.pass_vertices or demand.pass_edges or demand.max_delay is not None:
+                check_constraints(self._shape.topology, edges, demand)
         except ValueError as error:
             raise PlanInvalid(self._algorithm, str(error)) from error
         short = check_fits(loads, residual)

@@ -89,6 +89,9 @@ class TrunkBook:
         usable = trunk.commissioned and account.labels.free > 0
         self.residual.upstream[edge] = max(0, trunk.upstream - account.upstream_held) if usable else 0
         self.residual.downstream[edge] = max(0, trunk.downstream - account.downstream_held) if usable else 0
+        if self.residual.upstream_capacity:
+            self.residual.upstream_capacity[edge] = trunk.upstream
+            self.residual.downstream_capacity[edge] = trunk.downstream
 
     def take(self, service: int, attempt: int, tunnels: Iterable[Tunnel]) -> None:
         """Let an attempt of a service hold *tunnels*."""
