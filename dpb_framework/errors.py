@@ -327,11 +327,17 @@ class QuotaExceeded(DpbError):
 
 @frozen
 class NoCapacity(DpbError):
-    """No tree with the bandwidth and labels asked for joins the terminals."""
+    """No tree with the bandwidth and labels asked for joins the terminals.
+
+    `proved`: none exists, not only none was found. `certificate` is the algorithm's, plain data: why, in terms of
+    terminals and trunks, so that it can be checked.
+    """
 
     code = "no-capacity"
     network: str
     reason: str
+    proved: bool = False
+    certificate: dict[str, Any] = field(factory=dict)
 
     def __str__(self) -> str:
         return f"network {self.network!r} cannot carry the segment: {self.reason}"

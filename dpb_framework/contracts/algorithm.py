@@ -54,6 +54,15 @@ class Residual:
     upstream_capacity: list[int] = field(factory=list)
     downstream_capacity: list[int] = field(factory=list)
 
+    def copy(self) -> Residual:
+        """Return a copy that shares nothing with it."""
+        return Residual(
+            self.upstream.copy(),
+            self.downstream.copy(),
+            self.upstream_capacity.copy(),
+            self.downstream_capacity.copy(),
+        )
+
     def without(self, edges: Sequence[int]) -> Residual:
         """Return a copy in which *edges* are out."""
         up, down = self.upstream.copy(), self.downstream.copy()

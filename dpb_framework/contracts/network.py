@@ -18,6 +18,8 @@ from dpb_framework.model import (
     EventKind,
     Fault,
     NetworkModel,
+    Proposal,
+    Scenario,
     Segment,
     ServiceView,
     Status,
@@ -273,6 +275,16 @@ class AggregatorManagement(SwitchManagement):
     @abstractmethod
     def tree(self, service: int) -> Sequence[Tunnel]:
         """The tunnels of a service, by trunk. `ServiceUnknown`, `ServiceGone`."""
+
+    @abstractmethod
+    def plan(self, segments: Sequence[Segment], scenario: Scenario) -> Reply[Sequence[Proposal]]:
+        """What would become of *segments*, one after the other, if the network were as *scenario* says.
+
+        On a snapshot of this moment: nothing is reserved, no inferior network and no listener is asked, and what an
+        inferior would answer is not known. First come the services that use a failed trunk, by id, planned anew; then
+        the segments in their order; each counts on what those before it would take. `TrunkUnknown`, `TrunkExists`,
+        and what `put_trunk` refuses, for the scenario; what a segment would be refused for is in its proposal.
+        """
 
 
 __all__ = [

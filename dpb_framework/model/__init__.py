@@ -14,6 +14,7 @@ from dpb_framework.model.lifecycle import (
     diagram,
     step,
 )
+from dpb_framework.model.plan import Proposal, Scenario, Share
 from dpb_framework.model.service import (
     ANYBODY,
     SYSTEM,
@@ -62,8 +63,11 @@ __all__ = [
     "Fragment",
     "LabelRange",
     "NetworkModel",
+    "Proposal",
+    "Scenario",
     "Segment",
     "ServiceView",
+    "Share",
     "Status",
     "Step",
     "StepImpossible",

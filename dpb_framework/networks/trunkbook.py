@@ -47,6 +47,19 @@ class TrunkBook:
         self.accounts: dict[str, TrunkAccount] = {}
         self.residual = Residual([], [])
 
+    def copy(self) -> TrunkBook:
+        """Return a book that says the same, attached to nothing, and shares nothing with this one."""
+        other = TrunkBook()
+        for name, account in self.accounts.items():
+            other.accounts[name] = TrunkAccount(
+                account.trunk,
+                account.labels.copy(),
+                account.upstream_held,
+                account.downstream_held,
+                {key: _Hold(hold.loads.copy(), hold.upstream, hold.downstream) for key, hold in account.holds.items()},
+            )
+        return other
+
     def put(self, trunk: Trunk) -> TrunkAccount:
         """Add a trunk, or change one; the caller has checked that what is held stays possible."""
         account = self.accounts.get(trunk.name)
