@@ -118,7 +118,16 @@ def refused(answer):
 def test_without_a_credential_that_holds_nothing_answers(guarded, tokens, method, template):
     whole = tokens["manage everywhere"]
     wrong = whole[:-1] + ("A" if whole[-1] != "A" else "B")
-    malformed = ("", "Bearer", "Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Digest x=1", f"Bearer {whole} x", "Bearer ü")
+    malformed = (
+        "",
+        "Bearer",
+        "Basic",
+        "Basic !!!",
+        "Basic bm9jb2xvbg==",
+        "Digest x=1",
+        f"Bearer {whole} x",
+        "Bearer ü",
+    )
     for credential in (wrong, whole[:-1], f"{whole}A", "dpb_", basic("read-here", wrong), *malformed):
         assert refused(asked(guarded, method, template, credential)), credential
     answer = asked(guarded, method, template, None)

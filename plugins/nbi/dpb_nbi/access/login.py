@@ -21,6 +21,7 @@ from dpb_nbi.access import credentials
 from dpb_nbi.access.faults import Busy, Unauthenticated
 from dpb_nbi.access.identity import Identity
 from dpb_nbi.access.registry import Registry, User, now
+from dpb_nbi.access.roles import Grants
 
 REMEMBERED: Final = 60.0
 """Seconds for which a password that was right is not derived again."""
@@ -69,7 +70,7 @@ class Login:
         roles = self._registry.roles(token)
         if roles is None or not token.holds(self._clock()) or user not in (None, token.user):
             raise Unauthenticated(_WRONG)
-        return Identity(token.user, roles, f"token {token.id}", alive=partial(self._holds, token.id))
+        return Identity(token.user, roles, f"token {token.id}", alive=partial(self._holds, token.id, roles))
 
     async def by_password(self, name: str, password: str, source: str) -> Identity:
         """Return the user of that name and password; a token of the user's will do as well. `Unauthenticated`, `Busy`.
@@ -108,9 +109,9 @@ class Login:
 
         return Identity(user.name, user.roles, credential, alive=alive)
 
-    def _holds(self, id: str) -> bool:
+    def _holds(self, id: str, roles: Grants) -> bool:
         token = self._registry.tokens.get(id)
-        return token is not None and token.holds(self._clock()) and self._registry.roles(token) is not None
+        return token is not None and token.holds(self._clock()) and self._registry.roles(token) == roles
 
     def _is_remembered(self, mark: bytes, kept: credentials.Password) -> bool:
         with self._lock:
