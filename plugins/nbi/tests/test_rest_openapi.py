@@ -16,6 +16,8 @@ from dpb_nbi.problems import STATUSES
 
 from dpb_framework.model import ANYBODY, Segment
 
+from .access_helpers import Guarded
+
 DOCS = Path(__file__).parents[3] / "docs" / "rest.md"
 
 
@@ -130,6 +132,21 @@ def test_schemathesis_finds_nothing_where_things_are(nbi, broker, tmp_path):
         *("--url", nbi.address, "--max-examples", "6", "--phases", "coverage,fuzzing"),
         *("--exclude-checks", "positive_data_acceptance,use_after_free"),
     )
+    assert not report, report[-5000:]
+
+
+def test_schemathesis_finds_nothing_where_access_is_controlled(broker, tmp_path):
+    guarded = Guarded(broker)
+    token = guarded.token("root", "manage@*")
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(document(controlled=True)), encoding="utf-8")
+    report = schemathesis(
+        path,
+        tmp_path,
+        *("--url", guarded.nbi.address, "--header", f"Authorization: Bearer {token}", "--max-examples", "3"),
+        *("--exclude-checks", "positive_data_acceptance", "--phases", "coverage,fuzzing"),
+    )
+    guarded.stop()
     assert not report, report[-5000:]
 
 
