@@ -388,6 +388,22 @@ class Refused(DpbError):
 
 
 @frozen
+class NotOwner(DpbError):
+    """The caller may change what it made itself, and this is another's."""
+
+    code = "not-owner"
+    network: str
+    service: int
+    owner: str
+
+    def __str__(self) -> str:
+        return (
+            f"service {self.service} of network {self.network!r} belongs to {self.owner!r}: only its owner or a manager"
+            f" of the network changes it"
+        )
+
+
+@frozen
 class PlanInvalid(DpbError):
     """An algorithm proposed what is not a tree, or does not fit: a fault of the algorithm."""
 

@@ -40,9 +40,9 @@ class Service(ABC):
     N1. No method blocks. A command's reply settles when the command is refused (with a `DpbError`) or its wish
         is kept durably; it does not wait for the service to get there (`wait` does).
     N2. Commands of one service take effect in the order in which they were given.
-    N3. A change that the caller may not make, or that does not fit the status, is refused with `ServiceLogic`
-        or `StepImpossible` and changes nothing. Every command on a released service but `release` is refused with
-        `ServiceGone`.
+    N3. A change that does not fit the status is refused with `ServiceLogic` or `StepImpossible`, one that the caller
+        may not make (`Caller.may_change`) with `NotOwner`; it changes nothing. Every command on a released
+        service but `release` is refused with `ServiceGone`.
     """
 
     @property
@@ -185,8 +185,9 @@ class Network(ABC):
         """Make a service, and with *segment* also define it, in one go.
 
         N13. With a handle that a service has, the reply is that service (and *segment* is defined on it): doing it
-            twice is doing it once. N14. Ids are never used again. When the define part is refused, the reply fails
-            with its reason; a service that this call made is gone again, one that was there stays.
+            twice is doing it once; `NotOwner` where the caller may not change it. N14. Ids are never used again. When
+            the define part is refused, the reply fails with its reason; a service that this call made is gone again,
+            one that was there stays.
         """
 
     @abstractmethod

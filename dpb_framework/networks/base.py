@@ -25,7 +25,7 @@ from dpb_framework.contracts import (
     ServiceRecord,
     Workshop,
 )
-from dpb_framework.errors import DpbError, Refused, ServiceGone, ServiceUnknown
+from dpb_framework.errors import DpbError, NotOwner, Refused, ServiceGone, ServiceUnknown
 from dpb_framework.model import Caller, Event, EventKind, Segment, Status
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.networks.terminalbook import TerminalBook
@@ -121,7 +121,9 @@ class BaseNetwork(NetworkKind, Generic[S]):
     def _create(self, caller: Caller, handle: str | None, segment: Segment | None, reply: Reply[Service]) -> None:
         known = self._handles.get(handle) if handle is not None else None
         if known is not None:
-            if segment is None:
+            if not caller.may_change(known.owner):
+                reply.fail(NotOwner(self._name, known.id, known.owner))
+            elif segment is None:
                 known.once_kept(lambda error: _answer(reply, known, error))
             else:
                 known.define(segment, caller).then(lambda defined: _answer(reply, known, defined.error))

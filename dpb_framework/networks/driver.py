@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dpb_framework.contracts import Key, Record
-from dpb_framework.errors import CommitFailed, DpbError, ServiceGone, ServiceLogic
+from dpb_framework.errors import CommitFailed, DpbError, NotOwner, ServiceGone, ServiceLogic
 from dpb_framework.model import (
     STABLE,
     TRANSITIONS,
@@ -59,7 +59,9 @@ class DrivenService(ToldService[N], Generic[N]):
 
     # -- commands
 
-    def _command(self, action: Callable[..., None], *args: Any) -> Reply[None]:
+    def _command(self, caller: Caller, action: Callable[..., None], *args: Any) -> Reply[None]:
+        if not caller.may_change(self.owner):
+            return Reply.failed(NotOwner(self.network.name, self._id, self.owner))
         reply: Reply[None] = Reply()
         self.network.strand.post(partial(self._enter, action, args, reply))
         return reply
@@ -83,35 +85,35 @@ class DrivenService(ToldService[N], Generic[N]):
 
     def define(self, segment: Segment, caller: Caller) -> Reply[None]:
         """Ask for a segment."""
-        return self._command(self._define, segment, caller)
+        return self._command(caller, self._define, segment, caller)
 
     def activate(self, caller: Caller) -> Reply[None]:
         """Let traffic pass."""
-        return self._command(self._activate, caller)
+        return self._command(caller, self._activate, caller)
 
     def deactivate(self, caller: Caller) -> Reply[None]:
         """Stop traffic and keep the resources."""
-        return self._command(self._deactivate, caller)
+        return self._command(caller, self._deactivate, caller)
 
     def reset(self, caller: Caller) -> Reply[None]:
         """Give everything back and become DORMANT."""
-        return self._command(self._reset, caller)
+        return self._command(caller, self._reset, caller)
 
     def release(self, caller: Caller) -> Reply[None]:
         """Give everything back and cease to exist."""
-        return self._command(self._release, caller)
+        return self._command(caller, self._release, caller)
 
     def prepare(self, segment: Segment, caller: Caller) -> Reply[None]:
         """Make ready to become *segment*."""
-        return self._command(self._prepare, segment, caller)
+        return self._command(caller, self._prepare, segment, caller)
 
     def commit(self, caller: Caller) -> Reply[None]:
         """Become what was prepared."""
-        return self._command(self._commit, caller)
+        return self._command(caller, self._commit, caller)
 
     def abort(self, caller: Caller) -> Reply[None]:
         """Forget what was prepared."""
-        return self._command(self._abort, caller)
+        return self._command(caller, self._abort, caller)
 
     def _define(self, segment: Segment, caller: Caller, reply: Reply[None]) -> None:
         if self._desired in (Desired.INACTIVE, Desired.ACTIVE):

@@ -11,7 +11,9 @@ from falcon.constants import COMBINED_METHODS
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
-from dpb_nbi import first, services, system, topology
+from dpb_nbi import accounts, first, services, system, topology
+from dpb_nbi.access import Access, Audit, Desk
+from dpb_nbi.caller import Gate
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import Streams
 from dpb_nbi.problems import Problem, internal
@@ -35,6 +37,10 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_FIRST}/service/{{id}}/await-status": first.Awaiting,
     f"{_V1}/health": system.Health,
     f"{_V1}/openapi.json": system.Description,
+    f"{_V1}/users": accounts.Users,
+    f"{_V1}/users/{{user}}": accounts.OneUser,
+    f"{_V1}/tokens": accounts.Tokens,
+    f"{_V1}/tokens/{{token}}": accounts.OneToken,
     f"{_V1}/networks": topology.Networks,
     _NETWORK: topology.OneNetwork,
     f"{_NETWORK}/model": topology.Model,
@@ -57,14 +63,19 @@ ROUTES: Final[dict[str, type[Resource]]] = {
 }
 """Every route there is."""
 
+PUBLIC: Final = frozenset({f"{_V1}/health"})
+"""What answers without a credential."""
+
 
 class Application(falcon.asgi.App[Request, Response]):
     """The ASGI application; what is open in it can be ended."""
 
-    def __init__(self, broker: BrokerApi) -> None:
-        super().__init__(request_type=Request)
+    def __init__(self, broker: BrokerApi, access: Access, audit: Audit | None, *, controlled: bool) -> None:
+        desk = Desk(broker, audit)
+        gate = Gate(desk, access.login if controlled else None, PUBLIC)
+        super().__init__(request_type=Request, middleware=[gate])
         calls = Calls(broker)
-        self.context = Context(broker, calls, Streams(calls))
+        self.context = Context(access, desk, calls, Streams(calls), controlled)
 
     def stop(self) -> None:
         """End event streams and waiting calls; to be called in the event loop."""
@@ -72,9 +83,11 @@ class Application(falcon.asgi.App[Request, Response]):
         self.context.calls.stop()
 
 
-def create_app(broker: BrokerApi) -> Application:
-    """Return the application that serves *broker*."""
-    app = Application(broker)
+def create_app(
+    broker: BrokerApi, access: Access, audit: Audit | None = None, *, controlled: bool = False
+) -> Application:
+    """Return the application that serves *broker*: to anybody, or *controlled* to those whom *access* knows."""
+    app = Application(broker, access, audit, controlled=controlled)
     app.req_options.auto_parse_qs_csv = False
     app.req_options.keep_blank_qs_values = True
     app.add_error_handler(Exception, _unforeseen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from dpb_framework.contracts import Cancel, Network
@@ -28,7 +28,7 @@ GATHER_EACH: Final = 0.0005
 GATHER_MOST: Final = 0.25
 """Seconds for which events are gathered at the most."""
 QUIET: Final = 15.0
-"""Seconds between comment lines."""
+"""Seconds between comment lines; so often it is also seen whether a stream's credential still holds."""
 MAX_PENDING: Final = 1024 * 1024
 """Bytes that wait for one reader, before it is told to begin anew. The streams of a network share them."""
 PAGE: Final = 1000
@@ -52,8 +52,9 @@ def resync(last: int) -> bytes:
 class Stream:
     """One reader's share: what waits for it, within a bound. Belongs to the event loop."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, alive: Callable[[], bool]) -> None:
         self.position = position
+        self.alive = alive
         self._newest = position
         self._held: list[tuple[_Encoded, bytes]] | None = None
         self._pending: list[bytes] = []
@@ -192,7 +193,7 @@ class Streams:
 
         It ends when the client goes or the server stops.
         """
-        stream = Stream(after or 0)
+        stream = Stream(after or 0, request.who.alive)
         self._all.add(stream)
         if after is None:
             self._join(network, stream)
@@ -274,7 +275,8 @@ class Streams:
         self._timer = None
         if not arm:
             for stream in self._all:
-                stream.comment()
+                # A credential that does not hold any more ends what was opened with it.
+                stream.comment() if stream.alive() else stream.close()
         if self._all:
             self._timer = asyncio.get_running_loop().call_later(QUIET, self._tick)
 

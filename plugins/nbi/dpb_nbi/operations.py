@@ -4,32 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
-from dpb_framework.contracts import BrokerApi, Network, Service
+from attrs import frozen
+
+from dpb_framework.contracts import Network, Service
 from dpb_framework.errors import DpbError, Stopped
 from dpb_framework.model import Caller, Segment, ServiceView, Status
 from dpb_framework.reply import Reply
+from dpb_nbi.access import Desk, Identity, orders
+from dpb_nbi.access.orders import Kind, Order
 from dpb_nbi.calls import Calls
 from dpb_nbi.codec import Names
 from dpb_nbi.problems import Problem, in_segment
 from dpb_nbi.values import digits
 from dpb_nbi.wire import Request
 
+T = TypeVar("T")
+
 DEFINE_SECONDS: Final = 30.0
 """How long a define (or prepare) is awaited before its answer is given anyway."""
 
 _ESTABLISHED: Final = frozenset(Status) - {Status.ESTABLISHING}
 
-COMMANDS: Final[Mapping[str, Callable[[Service, Caller], Reply[None]]]] = {
-    "activate": lambda service, caller: service.activate(caller),
-    "deactivate": lambda service, caller: service.deactivate(caller),
-    "reset": lambda service, caller: service.reset(caller),
-    "release": lambda service, caller: service.release(caller),
-    "commit": lambda service, caller: service.commit(caller),
-    "abort": lambda service, caller: service.abort(caller),
+COMMANDS: Final[Mapping[Kind, Callable[[Service, Caller], Reply[None]]]] = {
+    orders.ACTIVATE: lambda service, caller: service.activate(caller),
+    orders.DEACTIVATE: lambda service, caller: service.deactivate(caller),
+    orders.RESET: lambda service, caller: service.reset(caller),
+    orders.RELEASE: lambda service, caller: service.release(caller),
+    orders.COMMIT: lambda service, caller: service.commit(caller),
+    orders.ABORT: lambda service, caller: service.abort(caller),
 }
 """The commands without an argument."""
+
+
+@frozen
+class Asking:
+    """Who asks, of which network, and where."""
+
+    desk: Desk
+    calls: Calls
+    who: Identity
+    network: str
+
+    def give(self, kind: Kind, call: Callable[[Caller], Reply[T]], service: int) -> Reply[T]:
+        """Give an order of that kind about a service; see `Desk.give`."""
+        return self.desk.give(self.who, Order(kind, self.network, service), call)
 
 
 def number(network: Network, text: str) -> int:
@@ -40,41 +60,55 @@ def number(network: Network, text: str) -> int:
     return found
 
 
-def find(broker: BrokerApi, network: str, text: str) -> Service:
-    """Return the service that a URL names. `NetworkUnknown`, `ServiceUnknown`, `ServiceGone`."""
-    found = broker.network(network)
-    return found.service(number(found, text))
+def find(network: Network, text: str) -> Service:
+    """Return the service that a URL names. `ServiceUnknown`, `ServiceGone`."""
+    return network.service(number(network, text))
 
 
-async def define(calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller) -> ServiceView:
+async def create(
+    asking: Asking, network: Network, handle: str | None = None, segment: Segment | None = None
+) -> Service:
+    """Make a service, and with *segment* define it, without waiting until it is established."""
+    reply = asking.desk.give(
+        asking.who,
+        Order(orders.CREATE, asking.network),
+        lambda caller: network.create(caller, handle, segment),
+        lambda service: {"service": service.id},
+    )
+    return await asking.calls.reply(reply)
+
+
+async def define(asking: Asking, service: Service, segment: Segment, names: Names) -> ServiceView:
     """Define *service* and wait until it is established, 30 s at most; `Problem` with the reason when it is not."""
     try:
-        await calls.command(lambda: service.define(segment, caller))
+        order = asking.give(orders.DEFINE, lambda caller: service.define(segment, caller), service.id)
+        await asking.calls.reply(order)
     except DpbError as error:
         raise in_segment(error, segment, names) from error
     if service.status is Status.ESTABLISHING:
         # When the server stops, the wish is kept and carried out later: the answer is as when the time is over.
         with suppress(Stopped):
-            await calls.wait(service.wait(_ESTABLISHED, DEFINE_SECONDS), seconds=DEFINE_SECONDS)
+            await asking.calls.wait(service.wait(_ESTABLISHED, DEFINE_SECONDS), seconds=DEFINE_SECONDS)
     view = service.view()
     if view.status is Status.DORMANT and view.error is not None:
         raise Problem.from_fault(view.error)
     return view
 
 
-async def prepare(calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller) -> ServiceView:
+async def prepare(asking: Asking, service: Service, segment: Segment, names: Names) -> ServiceView:
     """Prepare *service* to become *segment*; what is not prepared after 30 s is told as it is."""
     try:
-        reply: Reply[Reply[None]] = calls.broker.work(lambda: service.prepare(segment, caller))
-        await calls.wait(await calls.reply(reply), seconds=DEFINE_SECONDS)
+        order = asking.give(orders.PREPARE, lambda caller: service.prepare(segment, caller), service.id)
+        await asking.calls.wait(order, seconds=DEFINE_SECONDS)
     except DpbError as error:
         raise in_segment(error, segment, names) from error
     return service.view()
 
 
-async def command(calls: Calls, service: Service, name: str, caller: Caller) -> None:
+async def command(asking: Asking, service: Service, kind: Kind) -> None:
     """Give one of `COMMANDS`."""
-    await calls.command(lambda: COMMANDS[name](service, caller))
+    order = asking.give(kind, lambda caller: COMMANDS[kind](service, caller), service.id)
+    await asking.calls.reply(order)
 
 
 async def await_status(

@@ -29,6 +29,7 @@ from dpb_framework.errors import (
     TrunkExists,
     TrunkUnknown,
 )
+from dpb_framework.memory import MemoryStore
 from dpb_framework.model import (
     STABLE,
     Change,
@@ -469,6 +470,8 @@ class FakeBroker(BrokerApi):
         self.switch = FakeSwitch("slough", "x", "y")
         self._networks = {n.name: n for n in (self.aggregator, self.switch, FakeNetwork("far", "p", "q"))}
         self._workers = ThreadPoolExecutor(2)
+        self.store = MemoryStore()
+        self.store.open()
         self.stopped = False
 
     def network(self, name):

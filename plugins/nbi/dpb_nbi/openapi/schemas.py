@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
+from dpb_nbi.access.credentials import MAX_PASSWORD, MIN_PASSWORD
+from dpb_nbi.access.registry import MAX_NAME
 from dpb_nbi.codec import MAX_HANDLE, MAX_WAIT
 from dpb_nbi.topology_codec import MAX_RANGES
-from dpb_nbi.values import MAX_DELAY
+from dpb_nbi.values import MAX_DELAY, MOMENT
 
 Schema = dict[str, Any]
 
@@ -108,6 +110,20 @@ _TRUNK_SETTINGS: Final = ("downstream", "delay", "labels", "commissioned")
 _NAMED: Final = ("avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks")
 _TERMINAL_SETTINGS: Final = ("ingress-quota", "egress-quota", "labels")
 _TERMINAL_ASKED: Final = {**_TERMINAL, "labels": nullable(_TERMINAL["labels"])}
+
+_ROLES: Final[Schema] = array(
+    {"type": "string", "pattern": r"^(read|control|manage)@(\*|[^\s/:\u0000-\u001f\u007f]{1,128})$"},
+    description="`ROLE@NETWORK`, each network once; `*` is every network.",
+)
+_MOMENT: Final[Schema] = {"type": "string", "pattern": f"^{MOMENT.pattern}$", "description": "RFC 3339."}
+_TOKEN: Final[Schema] = {
+    "id": TEXT,
+    "user": TEXT,
+    "name": TEXT,
+    "roles": nullable(_ROLES),
+    "created": TEXT,
+    "expires": nullable(TEXT),
+}
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "Problem": {
@@ -235,5 +251,28 @@ SCHEMAS: Final[dict[str, Schema]] = {
         optional=("tree",),
     ),
     "Services": table({"services": array(ref("Service"))}),
+    "User": table({"name": TEXT, "roles": _ROLES, "password": TRUTH}, description="`password`: whether it has one."),
+    "Users": table({"users": array(ref("User"))}),
+    "UserSettings": table(
+        {
+            "roles": nullable(_ROLES),
+            "password": nullable(
+                {"type": "string", "minLength": MIN_PASSWORD, "maxLength": MAX_PASSWORD, "pattern": _TEXT_PATTERN}
+            ),
+        },
+        optional=("roles", "password"),
+    ),
+    "Token": table(_TOKEN),
+    "Tokens": table({"tokens": array(ref("Token"))}),
+    "NewToken": table(
+        {
+            "user": TEXT,
+            "name": nullable({"type": "string", "maxLength": MAX_NAME, "pattern": _TEXT_PATTERN}),
+            "roles": nullable(_ROLES),
+            "expires": nullable(_MOMENT),
+        },
+        optional=("name", "roles", "expires"),
+    ),
+    "MadeToken": table({**_TOKEN, "token": {**TEXT, "description": "The token itself; it is never told again."}}),
 }
 """Every schema, by name."""
