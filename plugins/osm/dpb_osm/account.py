@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from dpb_osm.base import fault
@@ -103,7 +104,7 @@ def _parsed(text: str, path: str) -> Any:
     except ValueError:
         pass
     try:
-        import yaml  # type: ignore[import-untyped, unused-ignore]  # RO has it; this connector does not need it
+        yaml = import_module("yaml")  # RO has it; nothing else here needs it
     except ImportError:
         raise fault(f"{path}: is no JSON, and PyYAML is not installed", 400) from None
     try:
