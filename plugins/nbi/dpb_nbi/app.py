@@ -16,6 +16,7 @@ from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.caller import Gate
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import Streams
+from dpb_nbi.l2vpn import resources as l2vpn
 from dpb_nbi.problems import Problem, internal
 from dpb_nbi.resource import Context, Resource
 from dpb_nbi.wire import Request, Response, answer_problem
@@ -61,7 +62,9 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_NETWORK}/services/{{id}}/await": services.Awaiting,
     f"{_NETWORK}/events": system.Events,
 }
-"""Every route there is."""
+"""Every route of the broker's own interfaces; those of RFC 8466 are `l2vpn.ROUTES`."""
+
+_ALL: Final = ROUTES | l2vpn.ROUTES
 
 PUBLIC: Final = frozenset({f"{_V1}/health"})
 """What answers without a credential."""
@@ -94,25 +97,25 @@ def create_app(
     app.add_error_handler(falcon.HTTPError, _of_http)
     app.add_error_handler(DpbError, _of_broker)
     app.add_error_handler(Problem, _as_it_is)
-    for template, resource in ROUTES.items():
+    for template, resource in _ALL.items():
         app.add_route(template, resource(app.context))
     return app
 
 
 async def _as_it_is(request: Request, response: Response, error: Problem, params: dict[str, Any]) -> None:
-    answer_problem(response, error)
+    answer_problem(response, l2vpn.in_restconf(error) if request.uri_template in l2vpn.ROUTES else error)
 
 
 async def _of_broker(request: Request, response: Response, error: DpbError, params: dict[str, Any]) -> None:
-    answer_problem(response, Problem.of(error))
+    await _as_it_is(request, response, Problem.of(error), params)
 
 
 async def _of_http(request: Request, response: Response, error: falcon.HTTPError, params: dict[str, Any]) -> None:
     status = error.status_code
     allow = dict(error.headers or {}).get("Allow", "")
-    if request.method not in COMBINED_METHODS and request.uri_template in ROUTES:
+    if request.method not in COMBINED_METHODS and request.uri_template in _ALL:
         # Falcon takes a method that it does not know for a bad request.
-        status, allow = 405, ", ".join((*ROUTES[request.uri_template].methods(), "OPTIONS"))
+        status, allow = 405, ", ".join((*_ALL[request.uri_template].methods(), "OPTIONS"))
     if status == 404:
         problem = Problem(404, "no-route", f"there is nothing at {request.path[:200]!r}")
     elif status == 405:

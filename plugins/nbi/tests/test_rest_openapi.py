@@ -26,7 +26,7 @@ def test_every_route_and_method_is_in_the_document_and_the_other_way_round(broke
         (route.path, method.method)
         for route in falcon.inspect.inspect_app(create_app(broker, None)).routes
         for method in route.methods
-        if not method.internal and method.method not in {"HEAD", "OPTIONS"}
+        if not method.internal and method.method not in {"HEAD", "OPTIONS"} and "/restconf/" not in route.path
     }
     told = {
         (path, method.upper())
