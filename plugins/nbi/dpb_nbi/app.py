@@ -11,7 +11,7 @@ from falcon.constants import COMBINED_METHODS
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
-from dpb_nbi import accounts, first, services, system, topology
+from dpb_nbi import accounts, first, plans, services, system, topology
 from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.caller import Gate
 from dpb_nbi.calls import Calls
@@ -49,6 +49,7 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_NETWORK}/terminals/{{terminal}}": topology.OneTerminal,
     f"{_NETWORK}/trunks": topology.Trunks,
     f"{_NETWORK}/trunks/{{trunk}}": topology.OneTrunk,
+    f"{_NETWORK}/plans": plans.Plans,
     f"{_NETWORK}/services": services.Services,
     f"{_NETWORK}/services/{{id}}": services.OneService,
     f"{_NETWORK}/services/{{id}}/define": services.Definition,

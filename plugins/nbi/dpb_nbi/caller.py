@@ -16,7 +16,7 @@ from dpb_nbi.wire import CERTIFICATE, Request, Response
 if TYPE_CHECKING:
     from dpb_nbi.resource import Resource
 
-_SUBJECTS: Final = ("terminal", "trunk", "user")
+_SUBJECTS: Final = ("terminal", "trunk", "vpn", "user")
 
 
 class Gate:
@@ -61,7 +61,7 @@ class Gate:
         kind = resource.kinds.get(request.method)
         if kind is None:
             return
-        network = params.get("network", EVERYWHERE)
+        network = resource.about(params)
         if network == EVERYWHERE and kind.role is Role.READ:
             return
         subject: dict[str, Any] = {name: params[name] for name in _SUBJECTS if name in params}

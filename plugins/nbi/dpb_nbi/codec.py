@@ -16,6 +16,8 @@ MAX_WAIT: Final = 3_600_000
 DEFAULT_WAIT: Final = 30_000
 """How long a call waits that does not say how long, in milliseconds."""
 MAX_HANDLE: Final = 256
+MAX_SEGMENTS: Final = 1000
+"""How many segments one question may have."""
 _NAMED: Final = ("avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks")
 
 

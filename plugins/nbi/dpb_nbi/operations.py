@@ -66,13 +66,20 @@ def find(network: Network, text: str) -> Service:
 
 
 async def create(
-    asking: Asking, network: Network, handle: str | None = None, segment: Segment | None = None
+    asking: Asking,
+    network: Network,
+    handle: str | None = None,
+    segment: Segment | None = None,
+    owner: str | None = None,
 ) -> Service:
-    """Make a service, and with *segment* define it, without waiting until it is established."""
+    """Make a service, and with *segment* define it, without waiting until it is established.
+
+    It belongs to whoever asks, or to *owner*, for whom it is made.
+    """
     reply = asking.desk.give(
         asking.who,
         Order(orders.CREATE, asking.network),
-        lambda caller: network.create(caller, handle, segment),
+        lambda caller: network.create(caller if owner is None else Caller(owner), handle, segment),
         lambda service: {"service": service.id},
     )
     return await asking.calls.reply(reply)

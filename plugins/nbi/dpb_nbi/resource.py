@@ -12,6 +12,7 @@ from dpb_framework.model import Caller
 from dpb_framework.reply import Reply
 from dpb_nbi.access import Access, Desk
 from dpb_nbi.access.orders import READ, Kind, Order
+from dpb_nbi.access.roles import EVERYWHERE
 from dpb_nbi.calls import Calls
 from dpb_nbi.operations import Asking
 from dpb_nbi.wire import Request
@@ -65,6 +66,10 @@ class Resource:
     def methods(cls) -> tuple[str, ...]:
         """The methods that it answers, in capitals and sorted; OPTIONS is answered by falcon everywhere."""
         return tuple(sorted(name[3:].upper() for name in dir(cls) if name.startswith("on_")))
+
+    def about(self, params: Mapping[str, Any]) -> str:
+        """The name of the network that a request with these parts of its path is about; `EVERYWHERE` for none."""
+        return str(params.get("network", EVERYWHERE))
 
     def network(self, request: Request, name: str) -> Network:
         """Return the network, if whoever asks may see it. `NetworkUnknown`."""

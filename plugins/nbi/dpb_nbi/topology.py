@@ -50,7 +50,8 @@ def _terminals(network: Network) -> SwitchManagement:
     return network
 
 
-def _trunks(network: Network) -> AggregatorManagement:
+def managed_trunks(network: Network) -> AggregatorManagement:
+    """Return the network if it has trunks; `Problem` 404."""
     if not isinstance(network, AggregatorManagement):
         raise Problem(404, "no-trunks", f"network {network.name!r} is of kind {network.kind!r}: it has no trunks")
     return network
@@ -124,12 +125,12 @@ class Trunks(Resource):
 
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """List the trunks with what is left of each."""
-        found = _trunks(self.network(request, network)).trunks()
+        found = managed_trunks(self.network(request, network)).trunks()
         answer(response, {"trunks": [render.trunk(use) for use in found]})
 
     async def on_post(self, request: Request, response: Response, network: str) -> None:
         """Make a trunk."""
-        managed = _trunks(self.network(request, network))
+        managed = managed_trunks(self.network(request, network))
         trunk = topology_codec.trunk(await request.json())
         await _put_trunk(self, request, network, managed, trunk, new=True)
         response.set_header("Location", f"{quote(request.path)}/{quote(trunk.name)}")
@@ -143,16 +144,16 @@ class OneTrunk(Resource):
 
     async def on_get(self, request: Request, response: Response, network: str, trunk: str) -> None:
         """Show the trunk with what is left of it."""
-        answer(response, render.trunk(_trunks(self.network(request, network)).trunk(trunk)))
+        answer(response, render.trunk(managed_trunks(self.network(request, network)).trunk(trunk)))
 
     async def on_put(self, request: Request, response: Response, network: str, trunk: str) -> None:
         """Make or change it."""
-        managed = _trunks(self.network(request, network))
+        managed = managed_trunks(self.network(request, network))
         await self._put(request, response, network, managed, topology_codec.trunk(await request.json(), trunk))
 
     async def on_patch(self, request: Request, response: Response, network: str, trunk: str) -> None:
         """Change some of it."""
-        managed = _trunks(self.network(request, network))
+        managed = managed_trunks(self.network(request, network))
         body = await request.json()
         await self._put(
             request, response, network, managed, topology_codec.trunk(body, trunk, managed.trunk(trunk).trunk)
@@ -166,7 +167,7 @@ class OneTrunk(Resource):
 
     async def on_delete(self, request: Request, response: Response, network: str, trunk: str) -> None:
         """Remove it."""
-        managed = _trunks(self.network(request, network))
+        managed = managed_trunks(self.network(request, network))
         kind = orders.REMOVE_TRUNK
         await self.give(request, kind, network, lambda caller: managed.remove_trunk(trunk, caller), trunk=trunk)
         response.status = 204

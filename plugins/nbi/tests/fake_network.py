@@ -41,8 +41,10 @@ from dpb_framework.model import (
     Fault,
     Fragment,
     NetworkModel,
+    Proposal,
     Segment,
     ServiceView,
+    Share,
     Status,
     Step,
     Terminal,
@@ -456,6 +458,28 @@ class FakeAggregator(FakeSwitch, AggregatorManagement):
             raise TrunkUnknown(self._name, name)
         del self._trunks[name]
         self.tell(EventKind.TRUNK, {"name": name, "present": False})
+
+    @answered
+    def plan(self, segments, scenario):
+        for name in (*scenario.failed, *scenario.drained):
+            self.trunk(name)
+        for trunk in scenario.added:
+            if trunk.name in self._trunks:
+                raise TrunkExists(self._name, trunk.name)
+            self._check_place(":".join(trunk.start))
+        self.asked = (segments, scenario)
+        usable = [name for name in sorted(self._trunks) if name not in (*scenario.failed, *scenario.drained)]
+        found = []
+        for segment in segments:
+            if usable:
+                shares = [Share(name, 1000, 2500, 7000, 5000, 9) for name in usable]
+                found.append(Proposal(None, None, shares, ("left:a~b",), ("left", "right"), 12, "quick"))
+            else:
+                refusal = NoCapacity(
+                    self._name, "no trunk", True, {"terminals": [e.circuit.terminal for e in segment.ends]}
+                )
+                found.append(Proposal(None, Fault.of(refusal)))
+        return found
 
     def tree(self, service):
         segment = self.service(service).segment

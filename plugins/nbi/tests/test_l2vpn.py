@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from dpb_nbi.access import Access
 
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
@@ -22,6 +23,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.access = False
         self.start()
         for name in SITES:
             for place, terminal in (("1", "access"), ("2", "east"), ("3", "west")):
@@ -38,7 +40,7 @@ class World:
         ]
         top = {"name": "wan", "kind": "aggregator", "inferiors": list(SITES)}
         store = {"kind": "sql", "url": f"sqlite:///{self.folder}/dpb.sqlite"}
-        nbi = {"kind": "rest", "port": 0}
+        nbi = {"kind": "rest", "port": 0, "access": self.access}
         self.broker = Broker(parse({"store": store, "nbi": [nbi], "network": [*switches, top]}, self.folder))
         self.broker.start()
         self.client = Client(self.broker.nbis[0][1].address)
@@ -266,3 +268,38 @@ def test_the_client_of_release_5_writes_some_names_in_other_ways(world):
         del wish["bearer"]
         assert world.post(at(site), {"site-network-access": [wish]}).status == 201
     assert world.get(f"{ROOT}/vpn-services/vpn-service=v/").status == 200
+
+
+def test_who_may_do_what(world):
+    """By the default path, too: the network that is meant is the one whose role counts; a VPN has an owner."""
+    world.stop()
+    world.access = True
+    world.start()
+    access = Access.enter(world.broker)
+    credentials = {}
+    try:
+        for name, role in (("ann", "control"), ("bob", "control"), ("eve", "read"), ("mia", "manage"), ("joe", "")):
+            roles = [f"{role}@wan"] if role else []
+            access.change(lambda registry, n=name, r=roles: registry.set_user(n, r, f"pw-{n}-long-enough")).result(10)
+            credentials[name] = "Basic " + base64.b64encode(f"{name}:pw-{name}-long-enough".encode()).decode()
+
+        def ask(who, method, path, body=None):
+            return world.client(method, path, body, Authorization=credentials[who]).status
+
+        services = f"{ROOT}/vpn-services"
+        assert world.get(services).status == 401
+        assert [ask(who, "GET", services) for who in ("ann", "eve", "joe")] == [200, 200, 404]
+        assert [ask(who, "POST", services, vpn("v")) for who in ("eve", "joe", "ann")] == [403, 404, 201]
+        assert ask("bob", "POST", at("s"), access_of("a", "ams")) == 403
+        assert ask("ann", "POST", at("s"), access_of("a", "ams")) == 201
+        assert ask("mia", "POST", at("s"), access_of("b", "lon")) == 201
+        assert [ask(who, "DELETE", f"{services}/vpn-service=v") for who in ("eve", "bob", "ann")] == [403, 403, 204]
+        assert ask("ann", "POST", services, vpn("w")) == 201
+        assert ask("bob", "DELETE", services) == 204
+        assert ask("ann", "DELETE", f"{services}/vpn-service=w") == 204
+    finally:
+        access.leave()
+
+
+def access_of(id_, terminal):
+    return access(id_, "v", terminal, 10)

@@ -295,7 +295,8 @@ def test_conditions_and_errors_are_shown(client, broker):
     found = client.get(one).json
     assert found["conditions"] == [{"kind": "unconfirmed", "where": "left", "text": "no contact"}]
     assert found["error"]["code"] == "no-capacity"
-    assert found["error"]["facts"] == {"network": "aggr", "reason": "no tree has 10000 kbit/s left"}
+    why = {"network": "aggr", "reason": "no tree has 10000 kbit/s left", "proved": False, "certificate": {}}
+    assert found["error"]["facts"] == why
 
 
 def test_an_await_shows_the_service(client, make_client, broker):

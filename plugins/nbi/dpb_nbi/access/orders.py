@@ -27,12 +27,14 @@ class Order:
     service: int | None = None
     terminal: str | None = None
     trunk: str | None = None
+    vpn: str | None = None
     user: str | None = None
     token: str | None = None
 
 
 AUTHENTICATE: Final = Kind("authenticate", Role.READ, changes=False)
 READ: Final = Kind("read", Role.READ, changes=False)
+PLAN: Final = Kind("plan", Role.READ, changes=False)
 AWAIT: Final = Kind("await", Role.READ, changes=False)
 
 CREATE: Final = Kind("create", Role.CONTROL)
@@ -44,6 +46,9 @@ RELEASE: Final = Kind("release", Role.CONTROL)
 PREPARE: Final = Kind("prepare", Role.CONTROL)
 COMMIT: Final = Kind("commit", Role.CONTROL)
 ABORT: Final = Kind("abort", Role.CONTROL)
+
+PUT_VPN: Final = Kind("put-vpn", Role.CONTROL)
+REMOVE_VPN: Final = Kind("remove-vpn", Role.CONTROL)
 
 PUT_TERMINAL: Final = Kind("put-terminal", Role.MANAGE)
 REMOVE_TERMINAL: Final = Kind("remove-terminal", Role.MANAGE)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from dpb_framework.contracts import AggregatorManagement, Network
 from dpb_framework.errors import DpbError
 from dpb_framework.model import Status
-from dpb_nbi.caller import identify
+from dpb_nbi.access import orders
 from dpb_nbi.calls import Calls
 from dpb_nbi.l2vpn import read, write
-from dpb_nbi.l2vpn.vpns import Vpns
+from dpb_nbi.l2vpn.vpns import Vpns, may_change
+from dpb_nbi.operations import Asking
 from dpb_nbi.problems import Problem
 from dpb_nbi.resource import Resource
 from dpb_nbi.wire import Request, Response, answer
@@ -27,8 +29,21 @@ _vpns: WeakKeyDictionary[Calls, dict[str, Vpns]] = WeakKeyDictionary()
 class L2vpn(Resource):
     """The base: which network's VPNs a request is about."""
 
-    def _of(self, network: str | None) -> Vpns:
-        found = self._top() if network is None else self.broker.network(network)
+    kinds: ClassVar[Mapping[str, orders.Kind]] = {
+        "POST": orders.PUT_VPN,
+        "PUT": orders.PUT_VPN,
+        "DELETE": orders.REMOVE_VPN,
+    }
+
+    def about(self, params: Mapping[str, Any]) -> str:
+        """The network of the path, or the one that is nobody's inferior."""
+        return str(params.get("network") or self._top().name)
+
+    def _asking(self, request: Request, network: str | None) -> Asking:
+        return self.asking(request, self.about({"network": network}))
+
+    def _of(self, request: Request, network: str | None) -> Vpns:
+        found = self.network(request, self.about({"network": network}))
         known = _vpns.setdefault(self.calls, {})
         if found.name not in known:
             known[found.name] = Vpns(self.calls, found)
@@ -36,7 +51,7 @@ class L2vpn(Resource):
 
     def _top(self) -> Network:
         """Return the network that is nobody's inferior."""
-        networks = self.broker.networks()
+        networks = self.calls.broker.networks()
         inferior = {
             name for network in networks if isinstance(network, AggregatorManagement) for name in network.inferiors()
         }
@@ -54,8 +69,8 @@ class Root(L2vpn):
 
     async def on_post(self, request: Request, response: Response, network: str | None = None) -> None:
         """Make all VPNs and accesses of a whole document, or none of them."""
-        vpns, body = self._of(network), await request.json()
-        await vpns.make(read.document(body, DEFAULT_KBPS), identify(request))
+        vpns, body = self._of(request, network), await request.json()
+        await vpns.make(read.document(body, DEFAULT_KBPS), self._asking(request, network))
         answer(response, {}, 201)
 
 
@@ -64,25 +79,25 @@ class VpnServices(L2vpn):
 
     async def on_get(self, request: Request, response: Response, network: str | None = None) -> None:
         """List the VPNs."""
-        answer(response, write.vpn_services(await self._of(network).all()))
+        answer(response, write.vpn_services(await self._of(request, network).all()))
 
     async def on_post(self, request: Request, response: Response, network: str | None = None) -> None:
         """Make VPNs, or all of a whole document."""
-        vpns, body, caller = self._of(network), await request.json(), identify(request)
+        vpns, body, asking = self._of(request, network), await request.json(), self._asking(request, network)
         asked = (
             read.document(body, DEFAULT_KBPS)
             if read.is_document(body)
             else read.Document(tuple(read.vpn_services(body)), ())
         )
-        await vpns.make(asked, caller)
+        await vpns.make(asked, asking)
         answer(response, {}, 201)
 
     async def on_delete(self, request: Request, response: Response, network: str | None = None) -> None:
         """Delete all VPNs that the caller may change."""
-        vpns, caller = self._of(network), identify(request)
+        vpns, asking = self._of(request, network), self._asking(request, network)
         for vpn in await vpns.all():
-            if caller.may_change(vpn.owner):
-                await vpns.delete(vpn.id, caller)
+            if may_change(asking, vpn):
+                await vpns.delete(vpn.id, asking)
         response.status = 204
 
 
@@ -91,7 +106,7 @@ class VpnService(L2vpn):
 
     async def on_get(self, request: Request, response: Response, vpn: str, network: str | None = None) -> None:
         """Show a VPN: 200 once it is active, 504 before."""
-        vpns = self._of(network)
+        vpns = self._of(request, network)
         found = await vpns.get(vpn)
         status = await vpns.status(found)
         if status is not Status.ACTIVE:
@@ -100,7 +115,7 @@ class VpnService(L2vpn):
 
     async def on_delete(self, request: Request, response: Response, vpn: str, network: str | None = None) -> None:
         """Release it."""
-        await self._of(network).delete(vpn, identify(request))
+        await self._of(request, network).delete(vpn, self._asking(request, network))
         response.status = 204
 
 
@@ -109,22 +124,22 @@ class SiteNetworkAccesses(L2vpn):
 
     async def on_get(self, request: Request, response: Response, site: str, network: str | None = None) -> None:
         """List a site's accesses."""
-        listed = await self._of(network).all()
+        listed = await self._of(request, network).all()
         pairs = [(vpn, access) for vpn in listed for access in vpn.accesses if access.site == site]
         answer(response, write.site_network_accesses(pairs))
 
     async def on_post(self, request: Request, response: Response, site: str, network: str | None = None) -> None:
         """Attach accesses: with the second of a VPN its service is set up, with each further one it grows."""
-        vpns, caller = self._of(network), identify(request)
-        await vpns.add(read.site_network_accesses(await request.json(), site, DEFAULT_KBPS), caller)
+        vpns, asking = self._of(request, network), self._asking(request, network)
+        await vpns.add(read.site_network_accesses(await request.json(), site, DEFAULT_KBPS), asking)
         answer(response, {}, 201)
 
     async def on_put(self, request: Request, response: Response, site: str, network: str | None = None) -> None:
         """Change accesses that are there."""
-        vpns, caller = self._of(network), identify(request)
+        vpns, asking = self._of(request, network), self._asking(request, network)
         asked = read.site_network_accesses(await request.json(), site, DEFAULT_KBPS)
         try:
-            await vpns.replace(asked, caller)
+            await vpns.replace(asked, asking)
         except Problem as problem:
             # What its clients look at: 400 is "the service does not exist" here.
             if problem.code == "vpn-unknown":
@@ -143,14 +158,14 @@ class SiteNetworkAccess(L2vpn):
         asked = read.site_network_accesses(await request.json(), site, DEFAULT_KBPS)
         if [one.access.id for one in asked] != [access]:
             raise Problem(400, "bad-argument", f"the body is not about access {access!r}", field="site-network-access")
-        await self._of(network).replace(asked, identify(request))
+        await self._of(request, network).replace(asked, self._asking(request, network))
         response.status = 204
 
     async def on_delete(
         self, request: Request, response: Response, site: str, access: str, network: str | None = None
     ) -> None:
         """Take it away; a VPN that is left with one access keeps it, and its service is released."""
-        await self._of(network).remove_access(site, access, identify(request))
+        await self._of(request, network).remove_access(site, access, self._asking(request, network))
         response.status = 204
 
 

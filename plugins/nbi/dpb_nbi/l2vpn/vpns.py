@@ -16,12 +16,16 @@ from attrs import evolve
 
 from dpb_framework.contracts import Batch, Item, Network, Service
 from dpb_framework.errors import DpbError, Stopped
-from dpb_framework.model import Caller, Change, Status
+from dpb_framework.model import Change, Status
 from dpb_framework.reply import Reply
 from dpb_framework.serialise import build, plain
+from dpb_nbi import operations
+from dpb_nbi.access import orders
+from dpb_nbi.access.orders import Order
 from dpb_nbi.calls import Calls
 from dpb_nbi.l2vpn.read import AccessAsked, Document, VpnAsked
 from dpb_nbi.l2vpn.vpn import Access, Vpn
+from dpb_nbi.operations import Asking
 from dpb_nbi.problems import Problem
 
 SECONDS: Final = 30.0
@@ -70,64 +74,64 @@ class Vpns:
 
     # -- what is asked
 
-    async def create(self, asked: VpnAsked, caller: Caller) -> None:
+    async def create(self, asked: VpnAsked, asking: Asking) -> None:
         """Make a VPN without accesses; `Problem` 409 when it exists."""
         async with self._lock(asked.id):
             if asked.id in await self._known():
                 raise Problem(409, "vpn-exists", f"VPN {asked.id!r} is there already", field="vpn-id")
-            await self._keep(Vpn(asked.id, asked.type, asked.customer, caller.name))
+            await self._keep(Vpn(asked.id, asked.type, asked.customer, asking.who.name), asking)
 
-    async def add(self, asked: Sequence[AccessAsked], caller: Caller) -> None:
+    async def add(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
         """Attach new accesses to their VPNs, and have the services follow."""
         for vpn, group in _by_vpn(asked):
-            await self._change(vpn, caller, lambda before, group=group: self._added(before, group))  # type: ignore[misc]
+            await self._change(vpn, asking, lambda before, group=group: self._added(before, group))  # type: ignore[misc]
 
-    async def replace(self, asked: Sequence[AccessAsked], caller: Caller) -> None:
+    async def replace(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
         """Change accesses that are there."""
         for vpn, group in _by_vpn(asked):
-            await self._change(vpn, caller, lambda before, group=group: self._replaced(before, group))  # type: ignore[misc]
+            await self._change(vpn, asking, lambda before, group=group: self._replaced(before, group))  # type: ignore[misc]
 
-    async def remove_access(self, site: str, id: str, caller: Caller) -> None:
+    async def remove_access(self, site: str, id: str, asking: Asking) -> None:
         """Take an access away. `Problem` 404."""
         for vpn in await self.all():
             access = vpn.access(id)
             if access is not None and access.site == site:
                 await self._change(
-                    vpn.id, caller, lambda before: evolve(before, accesses=[a for a in before.accesses if a.id != id])
+                    vpn.id, asking, lambda before: evolve(before, accesses=[a for a in before.accesses if a.id != id])
                 )
                 return
         raise Problem(404, "access-unknown", f"site {site!r} has no network access {id!r}")
 
-    async def make(self, document: Document, caller: Caller) -> None:
+    async def make(self, document: Document, asking: Asking) -> None:
         """Make all that a document asks for, or nothing of it."""
         made: list[str] = []
         try:
             for vpn in document.vpns:
-                await self.create(vpn, caller)
+                await self.create(vpn, asking)
                 made.append(vpn.id)
             before = {id: vpn for id, (vpn, _) in (await self._known()).items()}
             changed: list[str] = []
             try:
                 for id, group in _by_vpn(document.accesses):
-                    await self.add(group, caller)
+                    await self.add(group, asking)
                     changed.append(id)
             except BaseException:
                 for id in changed:
                     if id not in made:
-                        await self._change(id, caller, lambda _, id=id: before[id])  # type: ignore[misc]
+                        await self._change(id, asking, lambda _, id=id: before[id])  # type: ignore[misc]
                 raise
         except BaseException:
             for id in made:
-                await self.delete(id, caller)
+                await self.delete(id, asking)
             raise
 
-    async def delete(self, id: str, caller: Caller) -> None:
+    async def delete(self, id: str, asking: Asking) -> None:
         """Release its service and forget it. `Problem` 404."""
         async with self._lock(id):
             vpn = await self.get(id)
-            _check_owner(vpn, caller)
-            await self._release(vpn, caller)
-            await self._keep(vpn, gone=True)
+            _check_owner(vpn, asking)
+            await self._release(vpn, asking)
+            await self._keep(vpn, asking, gone=True)
         self._locks.pop(id, None)
 
     # -- accesses
@@ -153,13 +157,13 @@ class Vpns:
             by_id[old.id] = evolve(one.access, label=old.label if same else None)
         return evolve(vpn, accesses=[by_id[access.id] for access in vpn.accesses])
 
-    async def _change(self, id: str, caller: Caller, change: Callable[[Vpn], Vpn]) -> None:
+    async def _change(self, id: str, asking: Asking, change: Callable[[Vpn], Vpn]) -> None:
         async with self._lock(id):
             before = await self.get(id)
-            _check_owner(before, caller)
+            _check_owner(before, asking)
             after = change(before)
             self._check_terminals(after.accesses)
-            await self._keep(await self._realise(after, caller))
+            await self._keep(await self._realise(after, asking), asking)
 
     def _check_terminals(self, accesses: Iterable[Access]) -> None:
         known = set(self._network.terminals())
@@ -173,49 +177,48 @@ class Vpns:
     async def _service(self, vpn: Vpn) -> Service | None:
         return await self._calls.command(lambda: self._network.find(vpn.handle))
 
-    async def _realise(self, vpn: Vpn, caller: Caller) -> Vpn:
+    async def _realise(self, vpn: Vpn, asking: Asking) -> Vpn:
         """Bring its service to what it asks for and return it with the labels that it has."""
         if len(vpn.accesses) < 2:
-            await self._release(vpn, caller)
+            await self._release(vpn, asking)
             return evolve(vpn, accesses=[evolve(access, label=None) for access in vpn.accesses])
         segment = vpn.segment()
         service = await self._service(vpn)
         if service is None or service.status is Status.DORMANT:
             made = service is None
-            service = await self._calls.command(lambda: self._network.create(caller, vpn.handle, segment))
-            found = service
-            await self._calls.command(lambda: found.activate(caller))
+            service = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
+            await operations.command(asking, service, orders.ACTIVATE)
             await self._until(service, _ESTABLISHED)
             if service.status is Status.DORMANT and service.error is not None:
                 problem = Problem.from_fault(service.error)
                 if made:
-                    await self._release(vpn, caller)
+                    await self._release(vpn, asking)
                 raise problem
         elif not segment.same_as(service.segment):
             await self._until(service, frozenset(Status) - _MOVING)
             await self._unchanging(service)
-            await self._follow(service, vpn, caller)
+            await self._follow(service, vpn, asking)
             await self._unchanging(service)
         return vpn.with_labels(service.segment or segment)
 
-    async def _follow(self, service: Service, vpn: Vpn, caller: Caller) -> None:
+    async def _follow(self, service: Service, vpn: Vpn, asking: Asking) -> None:
         """Change the service without interruption; refused, it is as it was."""
         segment = vpn.segment()
         try:
-            prepared = await self._calls.reply(self._calls.broker.work(lambda: service.prepare(segment, caller)))
+            prepared = asking.give(orders.PREPARE, lambda caller: service.prepare(segment, caller), service.id)
             await self._calls.wait(prepared, seconds=SECONDS)
             if service.change is Change.PREPARING:
                 raise Problem(503, "timed-out", "the network did not prepare the change in time; it was withdrawn")
         except BaseException:
             with suppress(DpbError):
-                await self._calls.command(lambda: service.abort(caller))
+                await operations.command(asking, service, orders.ABORT)
             raise
-        await self._calls.command(lambda: service.commit(caller))
+        await operations.command(asking, service, orders.COMMIT)
 
-    async def _release(self, vpn: Vpn, caller: Caller) -> None:
+    async def _release(self, vpn: Vpn, asking: Asking) -> None:
         service = await self._service(vpn)
         if service is not None:
-            await self._calls.command(lambda: service.release(caller))
+            await operations.command(asking, service, orders.RELEASE)
             await self._until(service, frozenset({Status.RELEASED}), _RELEASE_SECONDS)
 
     async def _until(self, service: Service, statuses: frozenset[Status], seconds: float = SECONDS) -> None:
@@ -255,7 +258,7 @@ class Vpns:
                     }
         return self._found
 
-    async def _keep(self, vpn: Vpn, *, gone: bool = False) -> None:
+    async def _keep(self, vpn: Vpn, asking: Asking, *, gone: bool = False) -> None:
         found = await self._known()
         version = found[vpn.id][1] if vpn.id in found else 0
         expects = {(self._namespace, vpn.id): version}
@@ -263,7 +266,9 @@ class Vpns:
             batch = Batch(drops=[(Item, (self._namespace, vpn.id))], expects=expects)
         else:
             batch = Batch(puts=[Item(self._namespace, vpn.id, plain(vpn), version + 1)], expects=expects)
-        await self._calls.reply(self._calls.broker.store.submit(batch))
+        order = Order(orders.REMOVE_VPN if gone else orders.PUT_VPN, asking.network, vpn=vpn.id)
+        store = self._calls.broker.store
+        await self._calls.reply(asking.desk.give(asking.who, order, lambda _: store.submit(batch)))
         if gone:
             del found[vpn.id]
         else:
@@ -277,8 +282,13 @@ def _by_vpn(asked: Iterable[AccessAsked]) -> Iterable[tuple[str, list[AccessAske
     return groups.items()
 
 
-def _check_owner(vpn: Vpn, caller: Caller) -> None:
-    if not caller.may_change(vpn.owner):
+def may_change(asking: Asking, vpn: Vpn) -> bool:
+    """Whether whoever asks may change what somebody made."""
+    return asking.who.caller(asking.network).may_change(vpn.owner)
+
+
+def _check_owner(vpn: Vpn, asking: Asking) -> None:
+    if not may_change(asking, vpn):
         raise Problem(
             403, "not-owner", f"VPN {vpn.id!r} belongs to {vpn.owner!r}: only its owner or a manager changes it"
         )

@@ -244,6 +244,17 @@ def document(*, controlled: bool = False) -> dict[str, Any]:
         network: {"get": _operation("network", "Show a network.", "Network", 404)},
         f"{network}/model": {"get": _operation("model", "Tell what a superior sees of the network.", "Model", 404)},
         **_topology(network),
+        f"{network}/plans": {
+            "post": _operation(
+                "plan",
+                "Tell what would become of segments; nothing is reserved.",
+                "Plans",
+                404,
+                409,
+                503,
+                body="Question",
+            )
+        },
         **_services(f"{network}/services"),
         f"{network}/events": {"get": _events()},
     }

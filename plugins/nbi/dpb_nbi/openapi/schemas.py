@@ -8,7 +8,7 @@ from typing import Any, Final
 from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
 from dpb_nbi.access.credentials import MAX_PASSWORD, MIN_PASSWORD
 from dpb_nbi.access.registry import MAX_NAME
-from dpb_nbi.codec import MAX_HANDLE, MAX_WAIT
+from dpb_nbi.codec import MAX_HANDLE, MAX_SEGMENTS, MAX_WAIT
 from dpb_nbi.topology_codec import MAX_RANGES
 from dpb_nbi.values import MAX_DELAY, MOMENT
 
@@ -218,10 +218,48 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "TrunkChange": table({name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=tuple(_TRUNK)),
     "Segment": _segment("terminal", "ingress", "egress", _LABEL),
-    "Constraints": table({**dict.fromkeys(_NAMED, array(TEXT)), "max-delay": _DELAY}, optional=(*_NAMED, "max-delay")),
+    "Constraints": table(
+        {**dict.fromkeys(_NAMED, nullable(array(TEXT))), "max-delay": nullable(_DELAY)},
+        optional=(*_NAMED, "max-delay"),
+    ),
     "Definition": table(
         {"segment": ref("Segment"), "constraints": nullable(ref("Constraints"))}, optional=("constraints",)
     ),
+    "Question": table(
+        {
+            "segment": nullable(ref("Segment")),
+            "constraints": nullable(ref("Constraints")),
+            "segments": nullable(array(ref("Definition"), maxItems=MAX_SEGMENTS)),
+            "failed": nullable(array(TEXT)),
+            "drained": nullable(array(TEXT)),
+            "added": nullable(array(ref("NewTrunk"))),
+        },
+        optional=("segment", "constraints", "segments", "failed", "drained", "added"),
+    ),
+    "Plan": table(
+        {
+            "fits": TRUTH,
+            "service": nullable(COUNT),
+            "tree": array(
+                table(
+                    {
+                        "trunk": TEXT,
+                        "upstream": _RATE,
+                        "downstream": _RATE,
+                        "upstream-left": _RATE,
+                        "downstream-left": _RATE,
+                        "labels-left": COUNT,
+                    }
+                )
+            ),
+            "chords": array(TEXT),
+            "networks": array(TEXT),
+            "cost": COUNT,
+            "note": TEXT,
+            "error": nullable(table({"code": TEXT, "text": TEXT, "facts": {"type": "object"}})),
+        }
+    ),
+    "Plans": table({"plans": array(ref("Plan"))}),
     "NewService": table(
         {
             "handle": nullable({"type": "string", "minLength": 1, "maxLength": MAX_HANDLE, "pattern": _TEXT_PATTERN}),
