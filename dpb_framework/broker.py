@@ -94,7 +94,7 @@ class Broker(BrokerApi):
             )
 
     def stop(self) -> None:
-        """Stop the interfaces, then the networks, then the store. Services stay as they are on the devices."""
+        """Stop interfaces, networks, store and listeners, in that order. Services stay as they are on the devices."""
         for nbi in reversed(self._started):
             _quietly(nbi.stop)
         self._started = []
@@ -102,6 +102,7 @@ class Broker(BrokerApi):
             _quietly(network.stop)
         _quietly(self.store.close)
         self.runtime.stop()
+        self.listeners.stop()
 
     def addresses(self) -> dict[str, str]:
         """Where the northbound interfaces answer, by kind (and a number from the second of a kind on)."""

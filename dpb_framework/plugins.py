@@ -256,6 +256,16 @@ class Listeners:
                 reason = f"listener {one.listener} failed: {type(error).__name__}: {_line(error)}"
                 raise Refused(reason, one.listener) from error
 
+    def stop(self) -> None:
+        """Stop those that have something to end: a `stop` without arguments, which may take some seconds."""
+        for name, listener in reversed(self._manager.list_name_plugin()):
+            stop = getattr(listener, "stop", None)
+            if callable(stop):
+                try:
+                    stop()
+                except Exception:
+                    _logger.exception("listener %s did not stop cleanly", name)
+
     def tell(self, hook: str, **facts: Any) -> None:
         """Tell all listeners in the order of their registration; what one raises is logged, and the others are told."""
         for one in self._hooks[hook]:

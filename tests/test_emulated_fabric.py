@@ -70,6 +70,10 @@ class TestInMemory(_Names, FabricContract):
         return fabric.device.up
 
     @pytest.fixture
+    def set_port(self, fabric: EmulatedFabric) -> Callable[[str, bool], None]:
+        return lambda port, up: (fabric.device.port_up if up else fabric.device.port_down)(port)
+
+    @pytest.fixture
     def frames(self, fabric: EmulatedFabric) -> Callable[[Channel], Collection[Channel]]:
         return fabric.device.carries
 
@@ -98,6 +102,10 @@ class _InAProcess(_Names, FabricContract):
     @pytest.fixture
     def away(self, tmp_path: Path) -> Callable[[], Fabric]:
         return lambda: ProcessFabric(address=f"unix:{tmp_path / 'nobody'}")
+
+    @pytest.fixture
+    def set_port(self, process: EmulatedProcess, device: str) -> Callable[[str, bool], None]:
+        return lambda port, up: process.port(port, up=up, device=device)
 
     @pytest.fixture
     def frames(self, process: EmulatedProcess, device: str) -> Callable[[Channel], Collection[Channel]]:

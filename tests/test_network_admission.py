@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from dpb_framework.contracts import Channel
+from dpb_framework.emulated import EmulatedFabric
 from dpb_framework.errors import (
     BadArgument,
     BandwidthUnavailable,
@@ -442,6 +444,25 @@ def test_a_switch_refuses_channels_that_overlap_another_services() -> None:
             world.establish("s1", ("double", (100 << 12) + 20, 10, 10), ("plain", 2, 10, 10))
         assert caught.value.service == 1
         world.establish("s1", ("double", (100 << 12) + 21, 10, 10), ("plain", 2, 10, 10), active=True)
+
+
+def test_an_interface_of_no_domain_may_overlap_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def port(channel: Channel) -> str:
+        return str(channel.label) if channel.interface == "phys" else channel.interface
+
+    monkeypatch.setattr(EmulatedFabric, "domain", lambda self, interface: "" if interface == "phys" else interface)
+    monkeypatch.setattr(EmulatedFabric, "overlaps", lambda self, one, other: port(one) == port(other))
+    whole = Terminal("whole", "phys", labels=((1, 9),))
+    layout = Layout().switch("s1", Terminal("three", "3"), Terminal("four", "4"), whole, Terminal("five", "5"))
+    with World(layout) as world:
+        world.establish("s1", ("three", 20, 10, 10), ("five", 1, 10, 10))
+        with pytest.raises(CircuitTaken) as caught:
+            world.establish("s1", ("whole", 3, 10, 10), ("four", 1, 10, 10))
+        assert caught.value.service == 1
+        world.establish("s1", ("whole", 4, 10, 10), ("whole", 6, 10, 10))
+        with pytest.raises(CircuitTaken) as caught:
+            world.establish("s1", ("four", 20, 10, 10), ("five", 2, 10, 10))
+        world.establish("s1", ("three", 21, 10, 10), ("five", 3, 10, 10))
 
 
 def test_a_trunk_can_be_a_default_named_one() -> None:

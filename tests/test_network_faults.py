@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from dpb_framework.contracts import Capability, Channel, Demand, ModelRecord, Outcome, Planner, Residual, Tree
+from dpb_framework.contracts import Bridge, Capability, Channel, Demand, ModelRecord, Outcome, Planner, Residual, Tree
 from dpb_framework.errors import CommitFailed, ConfigInvalid, FabricRefused, PlanInvalid, Refused
 from dpb_framework.model import SYSTEM, Caller, Change, Condition, Desired, Segment, Status, Terminal, TrafficFlow
 from dpb_framework.networks.switch import Switch
@@ -21,7 +21,7 @@ from dpb_framework.networks.switchservice import SwitchService
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime
 from dpb_framework.testing.distant import DistantNetwork
-from dpb_framework.testing.world import CALLER, World, line, one_switch, ring, triangle, two_levels
+from dpb_framework.testing.world import CALLER, Layout, World, line, one_switch, ring, triangle, two_levels
 
 AB = (("a", 1, 10, 10), ("b", 1, 10, 10))
 NET = (("t1", 1, 10, 10), ("t2", 1, 10, 10))
@@ -144,6 +144,9 @@ def test_contact_lost_is_a_condition_and_changes_nothing_else(events: bool) -> N
         world.rest()
         assert service.status is Status.ACTIVE
         assert [(c.kind, c.where) for c in service.conditions] == [("unconfirmed", "s1")]
+        (told,) = service.conditions
+        assert told.text.startswith("the device is not reached: ")
+        assert not told.text.endswith(": ")
         assert world.aggregator("net").trunk("s1-s2").services == (1, 2)
         assert world.carries("net", "t1", 1) == {("t2", 1)}, "a switch without its controller forwards"
         world.ask(other.activate(CALLER))
@@ -258,6 +261,25 @@ def test_a_dead_port(policy: str, restart: bool) -> None:
         assert world.carries("net", "t1", 1) == {("t2", 1)}
 
 
+def test_a_dead_port_is_dead_for_every_interface_on_it() -> None:
+    names = {"plain": "3", "double": "3x2", "inner": "3.100", "whole": "phys", "far": "4"}
+    every = ((0, (1 << 24) - 1),)
+    terminals = [Terminal(n, place, labels=every if n == "double" else ((1, 99),)) for n, place in names.items()]
+    layout = Layout().switch("s1", *terminals)
+    labels = {"plain": 7, "double": (200 << 12) + 7, "inner": 7, "whole": 3}
+    with World(layout) as world:
+        services = [world.establish("s1", (n, label, 10, 10), ("far", i, 10, 10), active=True)
+                    for i, (n, label) in enumerate(labels.items(), 1)]  # fmt: skip
+        other = world.establish("s1", ("whole", 5, 10, 10), ("far", 9, 10, 10), active=True)
+        world.device("s1").port_down("3")
+        world.rest()
+        assert [[c.kind for c in service.conditions] for service in services] == [["port-down"]] * 4
+        assert other.conditions == ()
+        world.device("s1").port_up("3")
+        world.rest()
+        assert [service.conditions for service in services] == [()] * 4
+
+
 def test_a_dead_port_does_not_hold_up_other_services_or_a_release() -> None:
     with World(one_switch(on_port_down="fail")) as world:
         service = world.establish("s1", *AB, active=True)
@@ -288,6 +310,27 @@ def test_rates_that_the_fabric_cannot_enforce(policy: str) -> None:
             assert service.status is Status.DORMANT
             assert service.error is not None
             assert "egress" in service.error.text
+
+
+def test_a_rate_that_is_not_enforced_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    with World(one_switch()) as world:
+        world.establish("s1", *AB, active=True)
+        device = world.device("s1")
+
+        def told() -> list[Bridge]:
+            unlimited = TrafficFlow(10, 10**12)
+            return [Bridge(key, dict.fromkeys(held.channels, unlimited)) for key, held in device.holds().items()]
+
+        fabric = world.network("s1").fabric  # type: ignore[attr-defined]
+        fabric.capabilities = frozenset({Capability.METERING})
+        monkeypatch.setattr(fabric, "bridges", told)
+        device.forget_calls()
+        world.pass_time(200)
+        assert device.calls.get("retain", 0)
+        assert device.calls.get("ensure", 0) == 0
+        fabric.capabilities = frozenset(Capability)
+        world.pass_time(200)
+        assert device.calls.get("ensure", 0)
 
 
 # -- life -----------------------------------------------------------------------------------------

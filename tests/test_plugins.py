@@ -463,3 +463,26 @@ def test_a_silent_journal_costs_nothing(caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level(logging.WARNING, logger="dpb.journal")
     Journal().tell_event("wan", EVENT)
     assert not caplog.records
+
+
+def test_listeners_are_stopped_the_last_first_each_isolated_from_the_others_faults() -> None:
+    ended: list[str] = []
+
+    class Ends:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @hookimpl
+        def tell_event(self) -> None: ...
+
+        def stop(self) -> None:
+            ended.append(self.name)
+            if self.name == "second":
+                raise RuntimeError("a bad day")
+
+    listeners = plugins.Listeners()
+    listeners.register("journal", Journal())
+    for name in ("first", "second", "third"):
+        listeners.register(name, Ends(name))
+    listeners.stop()
+    assert ended == ["third", "second", "first"]

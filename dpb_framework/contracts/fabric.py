@@ -1,6 +1,6 @@
 """The contract Fabric: a switch adaptor's view of one device.
 
-Clauses F1 to F12; `dpb_framework.testing.fabric` tests them.
+Clauses F1 to F13; `dpb_framework.testing.fabric` tests them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
+from dpb_framework.errors import DpbError
 from dpb_framework.model import TrafficFlow
 
 
@@ -77,11 +78,14 @@ class Fabric(ABC):
     F3. What is done is confirmed by the device before a method returns.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
     """What it can do; an instance may narrow it once the device is known."""
 
     inline: ClassVar[bool] = False
     """Whether its methods never block (all in memory), so that the kernel calls them in its own threads."""
+
+    gathers: ClassVar[bool] = False
+    """Whether `ensure_all` takes less than `ensure` for each: the kernel then gathers what comes at the same time."""
 
     @abstractmethod
     def start(self) -> None:
@@ -105,10 +109,14 @@ class Fabric(ABC):
     def domain(self, interface: str) -> str:
         """A name that interfaces share whose channels may overlap, such as the port's. Pure.
 
-        Channels of interfaces with different domains never overlap; neither do two of one interface with
-        different labels.
+        Empty for an interface whose channels may overlap those of any other. Channels of interfaces with different
+        domains, none of them empty, never overlap; neither do two of one interface with different labels.
         """
         return ""
+
+    def port(self, channel: Channel) -> str:
+        """The name by which `watch` tells of the port that a channel is on. Pure."""
+        return channel.interface
 
     @abstractmethod
     def overlaps(self, one: Channel, other: Channel) -> bool:
@@ -125,6 +133,19 @@ class Fabric(ABC):
         F6. Repeatable; in place where IN_PLACE is claimed. F7. Frames pass between all its channels, and to no others,
         when it returns.
         """
+
+    def ensure_all(self, bridges: Sequence[Bridge]) -> Mapping[str, DpbError]:
+        """Make all these bridges be there; the answer has the error of each that is not, by its key.
+
+        F13. Each stands or falls alone, as if `ensure` were called for it. What is raised is told of all of them.
+        """
+        errors: dict[str, DpbError] = {}
+        for bridge in bridges:
+            try:
+                self.ensure(bridge)
+            except DpbError as error:
+                errors[bridge.key] = error
+        return errors
 
     @abstractmethod
     def remove(self, key: str) -> None:
@@ -150,8 +171,9 @@ class Fabric(ABC):
 
     @abstractmethod
     def watch(self, listener: Callable[[FabricEvent, str], None]) -> Callable[[], None]:
-        """Call *listener* with events and the interface (canonical, empty for the device); the answer ends it.
+        """Call *listener* with events and the port (as `port` names it, empty for the device); the answer ends it.
 
         F11. Only with EVENTS; called in some thread, in order; it must not block. F12. Directly after the call, it is
-        told UP if the device is reached; after each UP, PORT_DOWN of each port that is known to be dead.
+        told UP if the device is reached; after each UP, PORT_DOWN of each port that is known to be dead. What the
+        device holds may have changed unnoticed at each UP: it is told again whenever events may have been missed.
         """

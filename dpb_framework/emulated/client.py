@@ -15,8 +15,8 @@ from dpb_framework.emulated.fabric import domain, labels
 from dpb_framework.emulated.lane import Garbled, Lane
 from dpb_framework.emulated.names import Names
 from dpb_framework.emulated.protocol import Address, parse_channels, plain_channels
-from dpb_framework.emulated.watchers import Watchers
 from dpb_framework.errors import BadArgument, ConfigInvalid, FabricRefused, Unreachable
+from dpb_framework.watchers import Watchers
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +88,10 @@ class ProcessFabric(Fabric):
         """Return the port, or `phys`."""
         return domain(self._names, interface)
 
+    def port(self, channel: Channel) -> str:
+        """Return the port, also of a channel of `phys`."""
+        return self._names.frame(channel)[0]
+
     def overlaps(self, one: Channel, other: Channel) -> bool:
         """Whether both match the same frames: `3x2:409620` and `3.100:20` do, `3:100` and `3x2:409620` do not."""
         return self._names.overlaps(one, other)
@@ -118,8 +122,8 @@ class ProcessFabric(Fabric):
         return answer if isinstance(answer, dict) else {}
 
     def watch(self, listener: Callable[[FabricEvent, str], None]) -> Callable[[], None]:
-        """Tell of a port under its own name, and under those of interfaces on it that were asked for; never `phys`."""
-        return self._watchers.add(listener, self._names.of_port)
+        """Tell *listener* of the device and of its ports."""
+        return self._watchers.add(listener)
 
     # -- commands -----------------------------------------------------------------------------------
 

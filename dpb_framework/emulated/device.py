@@ -9,9 +9,9 @@ from typing import Any, cast
 from dpb_framework.contracts import Bridge, Channel, FabricEvent
 from dpb_framework.emulated.names import Frame, Names
 from dpb_framework.emulated.script import Script, scripted
-from dpb_framework.emulated.watchers import Interfaces, Listener, Watchers
 from dpb_framework.errors import FabricRefused, InterfaceInvalid
 from dpb_framework.model import TrafficFlow
+from dpb_framework.watchers import Listener, Watchers
 
 
 def make_bridge(key: str, channels: Mapping[Channel, TrafficFlow]) -> Bridge:
@@ -93,9 +93,9 @@ class Device:
             left = {} if self.limit is None else {"bridges-left": max(0, self.limit - used)}
             return {"bridges": used, **left}
 
-    def watch(self, listener: Listener, interfaces: Interfaces) -> Callable[[], None]:
+    def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell *listener* of events, beginning with UP if there is contact; the answer ends it."""
-        return self.watchers.add(listener, interfaces)
+        return self.watchers.add(listener)
 
     # -- what tests ask and do ----------------------------------------------------------------------
 

@@ -91,6 +91,10 @@ class EmulatedFabric(Fabric):
         """Return the port, or `phys`."""
         return domain(self.device.names, interface)
 
+    def port(self, channel: Channel) -> str:
+        """Return the port, also of a channel of `phys`."""
+        return self.device.names.frame(channel)[0]
+
     def overlaps(self, one: Channel, other: Channel) -> bool:
         """Whether both match the same frames: `3x2:409620` and `3.100:20` do, `3:100` and `3x2:409620` do not."""
         return self.device.names.overlaps(one, other)
@@ -122,9 +126,8 @@ class EmulatedFabric(Fabric):
         return self._faulty("capacity", "", self.device.capacity, {})
 
     def watch(self, listener: Callable[[FabricEvent, str], None]) -> Callable[[], None]:
-        """Tell of a port under its own name, and under those of interfaces on it that were asked for; never `phys`."""
-        # The names are asked for at each event: other limits bring other names.
-        end = self.device.watch(listener, lambda port: self.device.names.of_port(port))
+        """Tell *listener* of the device and of its ports."""
+        end = self.device.watch(listener)
         self._ends.append(end)
         return end
 

@@ -93,10 +93,6 @@ class Names:
             return one.label == other.label
         return self.frame(one) == self.frame(other)
 
-    def of_port(self, port: str) -> list[str]:
-        """Return the port's own name and those of the interfaces on it that were asked for so far, sorted."""
-        return sorted({port, *(known.name for known in list(self._known.values()) if known.port == port)})
-
     def _parse(self, text: str) -> Interface:
         if not isinstance(text, str):
             raise InterfaceInvalid(self._where, repr(text)[:100], "a name is text")

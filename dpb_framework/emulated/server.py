@@ -153,7 +153,7 @@ class Server:
         device = self._rack.device(message.get("device", "0"))
         if not device.reachable:
             return Outcome(lost=True)
-        connection.watch(device.name, lambda tell: device.watch(tell, lambda port: (port,)))
+        connection.watch(device.name, device.watch)
         return Outcome({"ok": True})
 
     def _lane_lives(self, connection: Connection, message: dict[str, Any]) -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("dpb.switch")
 
+Then = Callable[[BaseException | None], None]
+
 RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further try to reach a device."""
 
@@ -41,8 +43,12 @@ class Contact:
         self._cancel: Cancel = nothing
         self._cancel_audit: Cancel = nothing
         self._unwatch: Callable[[], None] = nothing
+        self._gathered: list[tuple[Bridge, Then]] = []
+        self._gathering = False
         self.ready = False
         self.state = "starting"
+        self.problem = ""
+        """Why the device is not reached, while `state` is `lost`."""
 
     def start(self) -> None:
         """Start the fabric and compare for the first time."""
@@ -74,9 +80,9 @@ class Contact:
             self.reconcile()
         self._audit()
 
-    def _hear(self, event: FabricEvent, interface: str) -> None:
+    def _hear(self, event: FabricEvent, port: str) -> None:
         switch = self._switch
-        switch.strand.hand_over(partial(switch.heard, event, interface), switch.runtime)
+        switch.strand.hand_over(partial(switch.heard, event, port), switch.runtime)
 
     def stop(self) -> None:
         """End contact; nothing changes on the device."""
@@ -104,14 +110,43 @@ class Contact:
         if not self._switch.stopped:
             self._switch.strand.post(task)
 
-    def call(self, call: Callable[[], object], then: Callable[[BaseException | None], None]) -> None:
+    def ensure(self, bridge: Bridge, then: Then) -> None:
+        """Let a bridge be there, as by `call`; where the fabric gathers, together with others that come meanwhile."""
+        fabric = self._switch.fabric
+        if self._leaf is None or not fabric.gathers:
+            self.call(partial(fabric.ensure, bridge), then)
+            return
+        self._calls += 1
+        self._gathered.append((bridge, then))
+        if not self._gathering:
+            self._gather()
+
+    def _gather(self) -> None:
+        batch, self._gathered = self._gathered, []
+        self._gathering = True
+        errors: dict[str, BaseException] = {}
+        fabric = self._switch.fabric
+
+        def make() -> None:
+            errors.update(fabric.ensure_all([bridge for bridge, _ in batch]))
+
+        self._run(make).then(lambda done: self._later(partial(self._made, batch, errors, done)))
+
+    def _made(self, batch: list[tuple[Bridge, Then]], errors: dict[str, BaseException], done: Reply[None]) -> None:
+        for bridge, then in batch:
+            self._done(then, done.error or errors.get(bridge.key))
+        self._gathering = False
+        if self._gathered:
+            self._gather()
+
+    def call(self, call: Callable[[], object], then: Then) -> None:
         """Make a call for a service; *then* gets its error, on the strand. Only while `ready`."""
         self._calls += 1
         self._run(call).then(lambda done: self._later(partial(self._done, then, done.error)))
 
-    def _done(self, then: Callable[[BaseException | None], None], error: BaseException | None) -> None:
+    def _done(self, then: Then, error: BaseException | None) -> None:
         self._calls -= 1
-        if isinstance(error, Unreachable):
+        if isinstance(error, Unreachable) and self.ready:
             self.lost(error.problem)
         then(error)
         if self._wanted and not self._calls:
@@ -121,8 +156,10 @@ class Contact:
         """Contact is lost: hold calls back and try to compare again."""
         switch = self._switch
         was, self.ready, self.state = self.state, False, "lost"
-        if was != "lost":
-            _logger.warning("%s: contact lost: %s", switch.name, problem)
+        told, self.problem = self.problem, problem
+        if was != "lost" or told != problem:
+            again = "contact lost" if was != "lost" else "still not reached"
+            _logger.warning("%s: %s: %s", switch.name, again, problem)
             for service in list(switch._services.values()):
                 service.advance()
         self._cancel()
@@ -161,7 +198,7 @@ class Contact:
             return
         if self.state == "lost":
             _logger.info("%s: contact is back", self._switch.name)
-        self._tries, self.ready, self.state = 0, True, "up"
+        self._tries, self.ready, self.state, self.problem = 0, True, "up", ""
         there = {bridge.key: bridge for bridge in found}
         for service in list(self._switch._services.values()):
             service.really(there.get(service.key))

@@ -134,6 +134,10 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
             raise RuntimeError(f"circuit {circuit} has no label yet")
         return Channel(self.book.terminals[circuit.terminal].place, circuit.label)
 
+    def port(self, circuit: Circuit) -> str:
+        """The fabric's name of the port that a circuit (with its label chosen) is on."""
+        return self.fabric.port(self.channel(circuit))
+
     def resolve(self, service: int, segment: Segment) -> Segment:
         """Check a segment for a service and choose its open labels."""
         return self.book.resolve(service, segment, also=partial(self._overlapped, service) if self._crowded else None)
@@ -142,9 +146,10 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         """Another service that holds a channel which overlaps the circuit's, on another interface."""
         place = self.book.terminals[circuit.terminal].place
         mine = self.channel(circuit)
-        for interface, terminal in self._around[self._domains[place]].items():
-            if interface == place:
-                continue
+        domain = self._domains[place]
+        domains = ({domain, ""} & self._around.keys()) if domain else self._around.keys()
+        around = [(i, t) for near in domains for i, t in self._around[near].items() if i != place]
+        for interface, terminal in around:
             for label, holder in self.book.labels_held(terminal).items():
                 if holder != service and self.fabric.overlaps(mine, Channel(interface, label)):
                     return holder
@@ -215,7 +220,8 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         domain = self._domains[place] = self.fabric.domain(place)
         around = self._around.setdefault(domain, {})
         around[place] = terminal.name
-        self._crowded = self._crowded or len(around) > 1
+        # An interface of the empty domain may overlap any other.
+        self._crowded = self._crowded or len(around) > 1 or ("" in self._around and len(self._domains) > 1)
         self.book.put(terminal)
         self._model = None
         if tells:
@@ -254,7 +260,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
 
     # -- what the device tells
 
-    def heard(self, event: FabricEvent, interface: str) -> None:
+    def heard(self, event: FabricEvent, port: str) -> None:
         """Take up an event of the fabric, on the strand."""
         if event is FabricEvent.UP:
             self.down.clear()  # ports may have come back meanwhile; those that are dead are told next
@@ -263,11 +269,11 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
             self.contact.lost("the device reported the loss of contact")
         else:
             if event is FabricEvent.PORT_DOWN:
-                self.down.add(interface)
+                self.down.add(port)
             else:
-                self.down.discard(interface)
+                self.down.discard(port)
             for service in list(self._services.values()):
-                if service.uses(interface):
+                if service.uses(port):
                     service.advance()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpb_framework.contracts import Bridge, Key, Record, Role, ServiceRecord
 from dpb_framework.errors import DpbError, FabricRefused, PortDown, Refused, Unreachable
-from dpb_framework.model import Caller, Change, Condition, Desired, Fault, Segment, Status, Step
+from dpb_framework.model import Caller, Change, Condition, Desired, Fault, Segment, Status, Step, TrafficFlow
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Cancel
@@ -48,11 +48,10 @@ class SwitchService(DrivenService["Switch"]):
         super().restore(stored)
         self._sure = False
 
-    def uses(self, interface: str) -> bool:
-        """Whether a channel of its bridge is on *interface*."""
-        terminals = self.network.book.terminals
-        chosen = self._chosen
-        return chosen is not None and any(terminals[e.circuit.terminal].place == interface for e in chosen.ends)
+    def uses(self, port: str) -> bool:
+        """Whether a channel of its bridge is on *port*."""
+        network, chosen = self.network, self._chosen
+        return chosen is not None and any(network.port(end.circuit) == port for end in chosen.ends)
 
     # -- admission
 
@@ -134,7 +133,22 @@ class SwitchService(DrivenService["Switch"]):
 
     def really(self, found: Bridge | None) -> None:
         """Take up what the device was found to have of this service."""
+        if found is not None and self.network.unenforced():
+            found = self._as_enforced(found)
         self._applied, self._sure = found, True
+
+    def _as_enforced(self, found: Bridge) -> Bridge:
+        """The bridge as it was found, but with the wanted rates where the device has none to tell of."""
+        wanted = self._wanted()
+        if wanted is None:
+            return found
+        missing = self.network.unenforced()
+        flows = {}
+        for channel, flow in found.channels.items():
+            given = wanted.channels.get(channel, flow)
+            ingress, egress = (getattr(given if name in missing else flow, name) for name in ("ingress", "egress"))
+            flows[channel] = TrafficFlow(ingress, egress)
+        return Bridge(found.key, flows)
 
     @property
     def keeps_bridge(self) -> bool:
@@ -166,9 +180,11 @@ class SwitchService(DrivenService["Switch"]):
             self._settle(wanted)
         elif contact.ready and not self._retrying:
             self._calling = True
-            fabric = self.network.fabric
-            call = partial(fabric.remove, self.key) if wanted is None else partial(fabric.ensure, wanted)
-            contact.call(call, partial(self._called, wanted))
+            then = partial(self._called, wanted)
+            if wanted is None:
+                contact.call(partial(self.network.fabric.remove, self.key), then)
+            else:
+                contact.ensure(wanted, then)
 
     def _called(self, wanted: Bridge | None, error: BaseException | None) -> None:
         self._calling = False
@@ -228,8 +244,8 @@ class SwitchService(DrivenService["Switch"]):
         network = self.network
         if network.fails_on_port_down and self._chosen is not None:
             for end in self._chosen.ends:
-                place = network.book.terminals[end.circuit.terminal].place
-                if place in network.down:
+                if network.port(end.circuit) in network.down:
+                    place = network.channel(end.circuit).interface
                     self._note(Step.FAIL, Fault.of(PortDown(f"network {network.name!r}", place)))
                     return
         if self._status is not Status.ACTIVE:
@@ -282,10 +298,11 @@ class SwitchService(DrivenService["Switch"]):
             return
         conditions = []
         if not network.contact.ready and (wanted is not None or differs) and network.contact.state != "up":
-            conditions.append(Condition("unconfirmed", network.name, "the device is not reached"))
+            problem = network.contact.problem or "not tried yet"
+            conditions.append(Condition("unconfirmed", network.name, f"the device is not reached: {problem}"))
         if wanted is not None:
             for channel in wanted.channels:
-                if channel.interface in network.down:
+                if network.fabric.port(channel) in network.down:
                     conditions.append(Condition("port-down", network.name, f"interface {channel.interface} is down"))
         if self._chosen is not None:
             missing = network.unenforced()

@@ -1,4 +1,4 @@
-"""The conformance suite of the contract Fabric, clauses F1 to F12.
+"""The conformance suite of the contract Fabric, clauses F1 to F13.
 
     class TestMyFabric(FabricContract):
         @pytest.fixture
@@ -136,7 +136,8 @@ class FabricContract(FabricFixtures):
         @settings(max_examples=200, deadline=None, derandomize=True)
         @given(channels, channels)
         def check(one: Channel, other: Channel) -> None:
-            apart = fabric.domain(one.interface) != fabric.domain(other.interface)
+            near, far = fabric.domain(one.interface), fabric.domain(other.interface)
+            apart = near and far and near != far
             if apart or (one.interface == other.interface and one.label != other.label):
                 assert not fabric.overlaps(one, other)
 
@@ -370,6 +371,63 @@ class FabricContract(FabricFixtures):
         contact = [event for event in told if event in (FabricEvent.UP, FabricEvent.DOWN)]
         assert contact[:3] == [FabricEvent.UP, FabricEvent.DOWN, FabricEvent.UP]
 
+    def test_f11_ports_are_told_by_the_name_that_port_gives(
+        self,
+        fabric: Fabric,
+        channels: Sequence[Channel],
+        patience: float,
+        set_port: Callable[[str, bool], None] | None,
+    ) -> None:
+        """F11, F12: a port that dies and comes back is told; who comes later is told that it is dead, after UP."""
+        needs(fabric, Capability.EVENTS)
+        if set_port is None:
+            pytest.skip("the fixture set_port is not given")
+        port = fabric.port(channels[0])
+        told: list[tuple[FabricEvent, str]] = []
+        late: list[tuple[FabricEvent, str]] = []
+        fabric.watch(lambda event, about: told.append((event, about)))
+        eventually(lambda: bool(told), patience, "UP was not told")
+        set_port(port, False)
+        try:
+            eventually(lambda: (FabricEvent.PORT_DOWN, port) in told, patience, "PORT_DOWN was not told")
+            fabric.watch(lambda event, about: late.append((event, about)))
+            eventually(lambda: (FabricEvent.PORT_DOWN, port) in late, patience, "a dead port was not told after UP")
+            assert late[0] == (FabricEvent.UP, "")
+        finally:
+            set_port(port, True)
+        eventually(lambda: (FabricEvent.PORT_UP, port) in told, patience, "PORT_UP was not told")
+        assert [event for event, about in told if about == port][:2] == [FabricEvent.PORT_DOWN, FabricEvent.PORT_UP]
+
+    def test_f12_a_dead_port_is_told_anew_when_contact_comes_back(
+        self,
+        fabric: Fabric,
+        channels: Sequence[Channel],
+        patience: float,
+        set_port: Callable[[str, bool], None] | None,
+        lose_contact: Callable[[], None] | None,
+        regain_contact: Callable[[], None] | None,
+    ) -> None:
+        """F12: after each UP."""
+        needs(fabric, Capability.EVENTS)
+        if set_port is None or lose_contact is None or regain_contact is None:
+            pytest.skip("the fixtures set_port, lose_contact and regain_contact are not given")
+        dead = (FabricEvent.PORT_DOWN, fabric.port(channels[0]))
+        told: list[tuple[FabricEvent, str]] = []
+        fabric.watch(lambda event, about: told.append((event, about)))
+        set_port(dead[1], False)
+        try:
+            eventually(lambda: dead in told, patience, "PORT_DOWN was not told")
+            lose_contact()
+            try:
+                eventually(lambda: (FabricEvent.DOWN, "") in told, patience, "DOWN was not told")
+                before = len(told)
+            finally:
+                regain_contact()
+            eventually(lambda: dead in told[before:], patience, "the dead port was not told after UP")
+            assert (FabricEvent.UP, "") in told[before : told.index(dead, before)]
+        finally:
+            set_port(dead[1], True)
+
     # -- F2 -----------------------------------------------------------------------------------------
 
     def test_f2_lost_contact_is_unreachable_and_repeating_works(
@@ -424,6 +482,24 @@ class FabricContract(FabricFixtures):
             assert fine.key in there(fabric, prefix), "a bridge was evicted by another that overlaps it"
             fabric.remove(thief.key)
             pytest.skip("the device does not refuse channels that overlap")
+
+    # -- F13 ----------------------------------------------------------------------------------------
+
+    def test_f13_each_of_several_bridges_stands_or_falls_alone(
+        self, fabric: Fabric, prefix: str, channels: Sequence[Channel]
+    ) -> None:
+        """F13: as if `ensure` were called for each."""
+        fine = [make_bridge(f"{prefix}{i}", dict.fromkeys(channels[2 * i : 2 * i + 2], LOW)) for i in range(6)]
+        assert fabric.ensure_all([]) == {}
+        assert fabric.ensure_all(fine[:3]) == {}
+        thief = make_bridge(f"{prefix}thief", {channels[0]: LOW, channels[14]: LOW})
+        changed = make_bridge(fine[1].key, {channels[2]: HIGH, channels[15]: LOW})
+        errors = fabric.ensure_all([fine[4], thief, changed, fine[5]])
+        if not errors:
+            fabric.remove(thief.key)
+        assert set(errors) <= {thief.key}
+        assert all(isinstance(error, FabricRefused) for error in errors.values())
+        assert there(fabric, prefix) == seen(fabric, fine[0], changed, fine[2], fine[4], fine[5])
 
     # -- several threads ----------------------------------------------------------------------------
 

@@ -64,6 +64,11 @@ class FabricFixtures:
         return None
 
     @pytest.fixture
+    def set_port(self) -> Callable[[str, bool], None] | None:
+        """Optional: lets a port, as `Fabric.port` names it, come back (True) or die (False)."""
+        return None
+
+    @pytest.fixture
     def frames(self) -> Callable[[Channel], Collection[Channel]] | None:
         """Optional: sends a frame for everybody into a channel and tells the channels where it came out."""
         return None

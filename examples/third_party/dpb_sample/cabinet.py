@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from dpb_framework.contracts import Bridge, Capability, Channel, Fabric, FabricEvent
 from dpb_framework.errors import ConfigInvalid, FabricRefused, InterfaceInvalid, Unreachable
@@ -23,7 +23,7 @@ class Cabinet(Fabric):
     It enforces no rates, and says so by claiming neither METERING nor SHAPING.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.IN_PLACE})
+    capabilities = frozenset({Capability.IN_PLACE})
 
     def __init__(self, file: str, ports: int = 48) -> None:
         if ports < 1:

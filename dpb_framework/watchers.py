@@ -1,4 +1,4 @@
-"""Telling listeners of a device's comings and goings: in order, one at a time, under no lock."""
+"""Telling listeners of a device's comings and goings: in order, one at a time, under no lock. For any fabric."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dpb_framework.contracts import FabricEvent
 
 Listener = Callable[[FabricEvent, str], None]
-Interfaces = Callable[[str], Iterable[str]]
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ class Watchers:
         self._lock = threading.Lock()
         self._up = up
         self._dead: dict[str, None] = {}
-        self._listeners: dict[int, tuple[Listener, Interfaces]] = {}
+        self._listeners: dict[int, Listener] = {}
         self._queue: deque[tuple[tuple[int, ...], FabricEvent, str]] = deque()
         self._delivering = False
         self._token = 0
@@ -42,16 +41,15 @@ class Watchers:
         with self._lock:
             return tuple(self._dead)
 
-    def add(self, listener: Listener, interfaces: Interfaces = lambda port: (port,)) -> Callable[[], None]:
+    def add(self, listener: Listener) -> Callable[[], None]:
         """Tell *listener* from now on; the answer ends it.
 
-        It is told UP at once if the device is reached, and the ports that are down. *interfaces* gives the names under
-        which it is told of a port.
+        It is told UP at once if the device is reached, and the ports that are down.
         """
         with self._lock:
             self._token += 1
             token = self._token
-            self._listeners[token] = (listener, interfaces)
+            self._listeners[token] = listener
             if self._up:
                 self._queue.append(((token,), FabricEvent.UP, ""))
                 self._queue.extend(((token,), FabricEvent.PORT_DOWN, port) for port in self._dead)
@@ -105,12 +103,10 @@ class Watchers:
 
     def _deliver(self, tokens: tuple[int, ...], event: FabricEvent, port: str) -> None:
         for token in tokens:
-            known = self._listeners.get(token)
-            if known is None:
+            listener = self._listeners.get(token)
+            if listener is None:
                 continue
-            listener, interfaces = known
-            for interface in interfaces(port) if port else ("",):
-                try:
-                    listener(event, interface)
-                except Exception:  # noqa: BLE001  # somebody else's code: it is logged, and the others are told
-                    _log.exception("a listener failed at %s of %r; the others are told", event.value, interface)
+            try:
+                listener(event, port)
+            except Exception:  # noqa: BLE001  # somebody else's code: it is logged, and the others are told
+                _log.exception("a listener failed at %s of %r; the others are told", event.value, port)

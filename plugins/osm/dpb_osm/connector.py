@@ -1,0 +1,246 @@
+"""The connector: what RO asks of a WIM, in terms of the broker's services.
+
+A connectivity service is a service of the broker whose handle is made from its uuid. So a request that is sent twice
+makes one service, an id that means another service by now is noticed, and what was left behind is found again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dpb_osm import points as translate
+from dpb_osm.account import read_account
+from dpb_osm.base import ConnectorBase, ConnectorError, fault
+from dpb_osm.client import Client
+from dpb_osm.status import explain, told
+
+PREFIX = "osm-"
+"""How the handles of connectivity services begin."""
+
+CLEANING = 600.0
+"""For how many seconds what could not be taken back at once is tried again."""
+
+
+class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, where RO is
+    """A network of a DataPlane Broker as a WIM.
+
+    Blocking; may be used from several threads. Every method raises RO's error with the broker's reason and an HTTP
+    status: 400 for what RO gave, 401 and 403 for credentials, 404 for a service that is not there, 409 for what the
+    network refuses, 503 while the broker is away.
+    """
+
+    def __init__(self, wim: Any, wim_account: Any = None, config: Any = None, logger: Any = None) -> None:
+        account = wim if wim_account is None else wim_account
+        super().__init__(wim, account, config, logger)
+        self._account = read_account(wim, account, config)
+        self._client = Client(self._account)
+        self._known: str | None = self._account.network
+
+    # -- what RO calls
+
+    def check_credentials(self) -> None:
+        """Raise RO's error unless the broker is there, has the network, and lets us in."""
+        self._client.ask("GET", "networks", self._network())
+
+    def create_connectivity_service(
+        self, service_type: str, connection_points: Sequence[Mapping[str, Any]], **kwargs: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """Set up a service and return its uuid and `conn_info`.
+
+        Returns when the service carries traffic or, where devices are slow, after the account's `timeout` at the
+        latest. Nothing is left behind when it raises; when the broker goes away in the middle, what it may have made
+        is released as soon as it is back.
+        """
+        kind = translate.check_type(service_type)
+        bandwidth = kwargs.get("bandwidth")
+        wanted = translate.segment(self._account, kind, connection_points, bandwidth)
+        service_uuid = str(uuid.uuid4())
+        body = {"handle": PREFIX + service_uuid, "segment": wanted, "activate": True}
+        network = self._network()
+        try:
+            service = self._client.ask("POST", "networks", network, "services", body=body)
+            service = self._await(network, service["id"], "ACTIVE", "FAILED")
+            if service["status"] in ("DORMANT", "FAILED", "RELEASED"):
+                raise fault(explain(service), 409)
+        except BaseException:
+            self._take_back(network, PREFIX + service_uuid)
+            raise
+        info = self._info(network, service, kind, connection_points, wanted, bandwidth)
+        return service_uuid, info
+
+    def get_connectivity_service_status(
+        self, service_uuid: str, conn_info: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return `sdn_status` (and the same as `wim_status`), with `error_msg` and `sdn_info` where there is more."""
+        return told(self._find(service_uuid, conn_info))
+
+    def edit_connectivity_service(
+        self,
+        service_uuid: str,
+        conn_info: Mapping[str, Any] | None = None,
+        connection_points: Sequence[Mapping[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Change the end points without interrupting those that stay; return the whole new `conn_info`.
+
+        A change that is refused leaves the service as it is.
+        """
+        service = self._find(service_uuid, conn_info)
+        info = dict(conn_info or {})
+        network = self._network()
+        before = info.get("ends", [])
+        points = info.get("connection_points", []) if connection_points is None else connection_points
+        bandwidth = kwargs.get("bandwidth", info.get("bandwidth"))
+        # A service that was a line may become one with more ends: RO gives the new set, never a new type.
+        kind = info.get("service_type", "ELAN")
+        wanted = translate.segment(self._account, "ELAN" if len(points) > 2 else kind, points, bandwidth, before)
+        service = self._await(network, service["id"], "ACTIVE", "INACTIVE", "FAILED")
+        if service["status"] == "DORMANT":
+            self._command(network, service["id"], "define", {"segment": wanted})
+            self._command(network, service["id"], "activate")
+        else:
+            self._change(network, service["id"], wanted)
+        service = self._await(network, service["id"], "ACTIVE", "FAILED")
+        return self._info(network, service, kind, points, wanted, bandwidth)
+
+    def delete_connectivity_service(self, service_uuid: str, conn_info: Mapping[str, Any] | None = None) -> None:
+        """Release the service and wait until all that it held is free, for the account's `timeout` at most.
+
+        One that is not there is RO's error with 404, which counts as deleted.
+        """
+        service = self._find(service_uuid, conn_info)
+        self._release(self._network(), service["id"])
+
+    def clear_all_connectivity_services(self) -> None:
+        """Release every service of this network that was made through this interface, whoever asked for it."""
+        network = self._network()
+        services = self._services(network)
+        for service in services:
+            self._client.ask("DELETE", "networks", network, "services", service["id"])
+        for service in services:
+            self._await(network, service["id"], "RELEASED")
+
+    def get_all_active_connectivity_services(self) -> list[dict[str, Any]]:
+        """Return the services of this network that carry traffic: uuid, status and end points of each."""
+        return [
+            {"service_uuid": _uuid(service), **told(service), "segment": service["segment"]}
+            for service in self._services(self._network())
+            if service["status"] == "ACTIVE"
+        ]
+
+    # -- what the broker is asked
+
+    def _network(self) -> str:
+        """Return the network's name: the configured one, or the one that is nobody's inferior."""
+        if self._known is None:
+            listed = self._client.ask("GET", "networks")["networks"]
+            inferior = {name for network in listed for name in network.get("inferiors", ())}
+            top = [network["name"] for network in listed if network["name"] not in inferior]
+            if len(top) != 1:
+                problem = f"the broker has {', '.join(sorted(top)) or 'no network'}; name the one to use in the config"
+                raise fault(f"config.network: {problem}", 400)
+            self._known = str(top[0])
+        return self._known
+
+    def _services(self, network: str, handle: str = PREFIX) -> list[dict[str, Any]]:
+        found = self._client.ask("GET", "networks", network, "services", query={"handle-prefix": handle})
+        return list(found["services"])
+
+    def _find(self, service_uuid: str, conn_info: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the service. Its id is a short cut: what counts is the handle."""
+        network, handle = self._network(), PREFIX + str(service_uuid)
+        known = (conn_info or {}).get("service_id")
+        if known is not None:
+            try:
+                service = self._client.ask("GET", "networks", network, "services", known)
+                if service["handle"] == handle:
+                    return dict(service)
+            except ConnectorError as error:
+                if error.http_code != 404:
+                    raise
+        for service in self._services(network, handle):
+            if service["handle"] == handle:
+                return dict(service)
+        raise fault(f"network {network!r} has no connectivity service {service_uuid}", 404)
+
+    def _command(self, network: str, service: int, verb: str, body: Any = None) -> dict[str, Any]:
+        wait = 30.0 if verb in ("define", "prepare") else 0.0
+        answer = self._client.ask("POST", "networks", network, "services", service, verb, body=body, wait=wait)
+        return dict(answer)
+
+    def _await(self, network: str, service: int, *statuses: str) -> dict[str, Any]:
+        seconds = self._account.timeout
+        query = {"status": list(statuses), "timeout-millis": int(seconds * 1000)}
+        answer = self._client.ask("GET", "networks", network, "services", service, "await", query=query, wait=seconds)
+        return dict(answer)
+
+    def _change(self, network: str, service: int, wanted: list[dict[str, Any]]) -> None:
+        """Prepare, commit, and wait until all devices follow."""
+        try:
+            prepared = self._command(network, service, "prepare", {"segment": wanted})
+            if prepared["change"] == "preparing":
+                raise fault("the network did not prepare the change in time; it was withdrawn", 504)
+        except BaseException:
+            self._quietly(lambda: self._command(network, service, "abort"))
+            raise
+        self._command(network, service, "commit")
+        deadline = time.monotonic() + self._account.timeout
+        while self._client.ask("GET", "networks", network, "services", service)["change"] != "none":
+            if time.monotonic() > deadline:
+                return  # it is decided and durable: the broker goes on, and the status tells
+            time.sleep(0.02)
+
+    def _release(self, network: str, service: int) -> None:
+        self._client.ask("DELETE", "networks", network, "services", service)
+        self._await(network, service, "RELEASED")
+
+    def _info(
+        self, network: str, service: Mapping[str, Any], kind: str, points: Any, wanted: Any, bandwidth: Any
+    ) -> dict[str, Any]:
+        """Return what RO keeps for us: plain data."""
+        return {
+            "network": network,
+            "service_id": service["id"],
+            "service_type": kind,
+            "bandwidth": bandwidth,
+            "ends": translate.ends(points, wanted, service.get("segment") or ()),
+            "connection_points": translate.plain(points),
+        }
+
+    # -- the way back
+
+    def _take_back(self, network: str, handle: str) -> None:
+        """Release whatever has that handle: at once, or in the background when the broker is away."""
+        if not self._quietly(lambda: self._release_handle(network, handle)):
+            self.logger.warning("%s may be left in network %s; it is released when the broker is back", handle, network)
+            threading.Thread(target=self._clean, args=(network, handle), name=f"clean-{handle}", daemon=True).start()
+
+    def _clean(self, network: str, handle: str) -> None:
+        deadline = time.monotonic() + CLEANING
+        while time.monotonic() < deadline:
+            if self._quietly(lambda: self._release_handle(network, handle)):
+                return
+            time.sleep(1.0)
+        self.logger.error("%s was not released in network %s: `dpb service list` shows it", handle, network)
+
+    def _release_handle(self, network: str, handle: str) -> None:
+        for service in self._services(network, handle):
+            if service["handle"] == handle:
+                self._release(network, service["id"])
+
+    def _quietly(self, call: Any) -> bool:
+        """Whether *call* succeeded: on the way back the first error is the one that counts."""
+        try:
+            call()
+        except ConnectorError as error:
+            self.logger.info("%s", error)
+            return False
+        return True
+
+
+def _uuid(service: Mapping[str, Any]) -> str:
+    return str(service["handle"])[len(PREFIX) :]
