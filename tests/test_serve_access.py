@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from dpb_framework import plugins
@@ -127,6 +128,22 @@ def test_from_the_first_token_to_a_service_of_somebody_else(operator: Operator, 
     for secret in (root, made["token"], less, eve, "long enough"):
         assert secret not in everything
         assert secret.encode() not in database
+
+
+def test_the_command_line_speaks_https(operator: Operator, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    server = authority.issue_cert("127.0.0.1")
+    server.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    operator.file.write_text(TEXT.replace("access = true", 'access = true\ncertificate = { path = "server.pem" }'))
+    root = operator.admin()
+    with operator.serve():
+        assert operator.url.startswith("https://")
+        assert "lon" in operator.ok("network", "list", DPB_TOKEN=root, DPB_CA=str(tmp_path / "ca.pem"))
+        assert "lon" in operator.ok("network", "list", "--ca", tmp_path / "ca.pem", DPB_TOKEN=root)
+        line = operator.fails("network", "list", DPB_TOKEN=root)
+        assert "its certificate is not trusted" in line
+        assert "dpb: " in operator.fails("network", "list", "--ca", tmp_path / "none", DPB_TOKEN=root)
 
 
 def test_an_admin_who_is_there_gets_another_token(operator: Operator) -> None:

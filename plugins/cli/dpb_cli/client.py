@@ -157,7 +157,10 @@ class Client:
             raise BrokerAway(self.shown, hint) from error
         except requests.exceptions.ChunkedEncodingError as error:
             raise BrokerAway(self.shown, "the connection was lost") from error
-        except (requests.RequestException, ValueError) as error:
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # among them the faults of requests, and a file of --ca that is not there
             raise BrokerAway(self.shown, f"cannot be asked: {error}") from error
 
     def _refused(self, answer: requests.Response) -> DpbError:

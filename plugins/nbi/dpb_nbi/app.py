@@ -11,7 +11,7 @@ from falcon.constants import COMBINED_METHODS
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
-from dpb_nbi import accounts, first, plans, services, system, topology
+from dpb_nbi import accounts, first, limits, plans, services, system, topology
 from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.caller import Gate
 from dpb_nbi.calls import Calls
@@ -78,8 +78,10 @@ class Application(falcon.asgi.App[Request, Response]):
         desk = Desk(broker, audit)
         gate = Gate(desk, access.login if controlled else None, PUBLIC)
         super().__init__(request_type=Request, middleware=[gate])
-        calls = Calls(broker)
-        self.context = Context(access, desk, calls, Streams(calls), controlled)
+        # Where everybody is the same caller there is nobody to be fair to.
+        calls = Calls(broker, limits.WAITS_EACH if controlled else None)
+        streams = Streams(calls, limits.STREAMS_EACH if controlled else None)
+        self.context = Context(access, desk, calls, streams, controlled)
 
     def stop(self) -> None:
         """End event streams and waiting calls; to be called in the event loop."""

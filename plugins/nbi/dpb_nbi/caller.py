@@ -10,6 +10,7 @@ from dpb_nbi.access.faults import Unauthenticated
 from dpb_nbi.access.login import Login
 from dpb_nbi.access.orders import Order
 from dpb_nbi.access.roles import EVERYWHERE, Role
+from dpb_nbi.problems import Problem
 from dpb_nbi.values import digits
 from dpb_nbi.wire import CERTIFICATE, Request, Response
 
@@ -32,11 +33,15 @@ class Gate:
         self._public = public
 
     async def process_request(self, request: Request, response: Response) -> None:
-        """Put the identity into the request. `Unauthenticated`."""
+        """Put the identity into the request. `Unauthenticated`, `Busy`; `Problem` for a page of elsewhere."""
         client = request.scope.get("client")
         address, port = client or ("", 0)
         source = f"{address}:{port}" if client else ""
-        request.who = (await self._identify(request, address)).at(source) if self._login else EVERYBODY.at(source)
+        if self._login is None:
+            _refuse_foreign(request)
+            request.who = EVERYBODY.at(source)
+        else:
+            request.who = (await self._identify(request, address)).at(source)
 
     async def _identify(self, request: Request, address: str) -> Identity:
         assert self._login is not None
@@ -62,7 +67,7 @@ class Gate:
         if kind is None:
             return
         network = resource.about(params)
-        if network == EVERYWHERE and kind.role is Role.READ:
+        if request.who.may(network, kind.role) or (network == EVERYWHERE and kind.role is Role.READ):
             return
         subject: dict[str, Any] = {name: params[name] for name in _SUBJECTS if name in params}
         if "token" in params:
@@ -70,3 +75,10 @@ class Gate:
         if "id" in params:
             subject["service"] = digits(params["id"])
         self._desk.check(request.who, Order(kind, network, **subject))
+
+
+def _refuse_foreign(request: Request) -> None:
+    """Refuse what a page of elsewhere asks in somebody's browser: it is no user of this machine."""
+    origin = request.get_header("Origin")
+    if origin is not None and origin.partition("://")[2] != request.get_header("Host"):
+        raise Problem(403, "foreign-origin", "access is not controlled here: pages of elsewhere may not ask")

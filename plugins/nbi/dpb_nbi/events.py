@@ -17,6 +17,7 @@ from dpb_framework.errors import DpbError
 from dpb_framework.model import Event
 from dpb_nbi.calls import Calls
 from dpb_nbi.jsontext import write
+from dpb_nbi.shares import Shares
 from dpb_nbi.wire import Request
 
 _log = logging.getLogger("dpb_nbi")
@@ -178,8 +179,9 @@ class Channel:
 class Streams:
     """All event streams of an application. Belongs to the event loop."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, most: int | None = None) -> None:
         self._calls = calls
+        self._shares = Shares("event streams", most)
         self._channels: dict[str, Channel] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._all: set[Stream] = set()
@@ -193,6 +195,8 @@ class Streams:
 
         It ends when the client goes or the server stops.
         """
+        name = request.who.name
+        self._shares.take(name)
         stream = Stream(after or 0, request.who.alive)
         self._all.add(stream)
         if after is None:
@@ -202,7 +206,7 @@ class Streams:
             stream.close()
         self._tick(arm=True)
         watcher = asyncio.ensure_future(request.disconnected())
-        watcher.add_done_callback(lambda _: self._leave(network, stream))
+        watcher.add_done_callback(lambda _: self._leave(network, stream, name))
         return self._texts(network, stream, watcher, replay=after is not None)
 
     async def _texts(
@@ -258,7 +262,8 @@ class Streams:
             channel = self._channels[network.name] = Channel(network, asyncio.get_running_loop())
         channel.streams.add(stream)
 
-    def _leave(self, network: Network, stream: Stream) -> None:
+    def _leave(self, network: Network, stream: Stream, name: str) -> None:
+        self._shares.give_back(name)
         stream.close()
         self._all.discard(stream)
         channel = self._channels.get(network.name)

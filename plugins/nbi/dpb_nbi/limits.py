@@ -21,6 +21,10 @@ STALLED_SECONDS: Final = 60.0
 HANDSHAKE_SECONDS: Final = 10.0
 CONNECTIONS: Final = 4096
 """Connections at once."""
+STREAMS_EACH: Final = 256
+"""Event streams of one user, where access is controlled."""
+WAITS_EACH: Final = 1024
+"""Waiting calls of one user, where access is controlled."""
 _BESIDE: Final = 256
 """Files that the rest of the process needs."""
 

@@ -125,5 +125,6 @@ async def await_status(
     status = service.status
     if status in statuses or not seconds:
         return status
-    arrived = await calls.wait(service.wait(statuses, seconds), request)
+    with calls.waits.one(request.who.name):
+        arrived = await calls.wait(service.wait(statuses, seconds), request)
     return service.status if arrived is None else arrived

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,9 @@ from dpb_nbi import limits
 from dpb_nbi.problems import CONTENT_TYPE, Problem
 from dpb_nbi.tls import subject
 from dpb_nbi.wire import CERTIFICATE
+
+_log = logging.getLogger("dpb_nbi.http")
+_log.setLevel(logging.ERROR)  # a line about each bit of garbage would let strangers fill the disk
 
 
 class JoiningTransport:
@@ -61,6 +65,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
+        self.logger = _log
         self._head = 0
         self._fault: Problem | None = None
         self._subject: str | None = None

@@ -26,7 +26,7 @@ _log = logging.getLogger("dpb_nbi")
 
 GRACE: Final = 4
 """Seconds that answers under way get when the server stops."""
-_JOIN: Final = 9.0
+_JOIN: Final = 7.0
 _BACKLOG: Final = 2048
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -163,7 +163,7 @@ class RestNbi(Nbi):
                 raise
 
     def _start_audit(self) -> Audit | None:
-        if not self._audit_path and not self._controlled:
+        if not (self._audit_path or self._controlled or self._insecure):
             return None
         audit = Audit(self._audit_path)
         audit.start()

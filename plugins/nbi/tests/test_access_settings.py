@@ -7,7 +7,7 @@ import logging
 from urllib.parse import urlsplit
 
 import pytest
-from dpb_nbi import RestNbi, events
+from dpb_nbi import RestNbi, events, limits
 
 from dpb_framework.errors import ConfigInvalid
 
@@ -159,3 +159,43 @@ def test_a_stream_ends_with_its_credential(monkeypatch, how):
     ended.close()
     guarded.stop()
     guarded.broker.close()
+
+
+def test_what_lasts_is_shared_out(monkeypatch):
+    monkeypatch.setattr(limits, "STREAMS_EACH", 2)
+    monkeypatch.setattr(limits, "WAITS_EACH", 2)
+    guarded = Guarded(FakeBroker())
+    guarded.broker.aggregator.paused = True
+    ann, bob = guarded.token("ann", "control@aggr"), guarded.token("bob", "control@aggr")
+    guarded.ask("POST", "/network/aggr/create-service", ann)
+    parts = urlsplit(guarded.nbi.address)
+    made = []
+
+    def open_one(token, path):
+        made.append(http.client.HTTPConnection(parts.hostname, parts.port, timeout=20))
+        made[-1].request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        return made[-1]
+
+    stream, wait = "/api/v1/networks/aggr/events", "/network/aggr/service/1/await-status?acceptable=ACTIVE"
+    context = guarded.nbi._server._app.context
+    for path, counted in ((stream, context.streams._shares), (wait, context.calls.waits)):
+        for _ in range(2):
+            open_one(ann, path)
+        eventually(lambda counted=counted: counted._open["ann"] == 2)
+        answer = guarded.ask("GET", path, ann)
+        assert (answer.status, answer.code) == (429, "too-many")
+        open_one(bob, path)
+        eventually(lambda counted=counted: counted._open["bob"] == 1)
+        for connection in made:
+            connection.close()
+        made.clear()
+        eventually(lambda counted=counted: not counted._open)
+    guarded.stop()
+    guarded.broker.close()
+
+
+def test_a_page_of_elsewhere_does_not_ask_through_somebodys_browser(client):
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:1", "http://["):
+        client.post("/network/aggr/create-service", Origin=origin).problem(403, "foreign-origin")
+    own = f"http://{client.host}:{client.port}"
+    assert client.post("/network/aggr/create-service", Origin=own).json == {"service-id": 1}

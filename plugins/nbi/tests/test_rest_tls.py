@@ -135,7 +135,7 @@ def test_plain_http_on_a_tls_port_and_the_reverse_end_cleanly(guarded, authority
 
 
 def test_a_handshake_that_does_not_come_is_given_up(monkeypatch, files, authority):
-    monkeypatch.setattr("dpb_nbi.limits.HANDSHAKE_SECONDS", 0.3)
+    monkeypatch.setattr("dpb_nbi.limits.HANDSHAKE_SECONDS", 2.0)
     broker = FakeBroker()
     found = Guarded(broker, certificate=files["certificate"], key=files["key"])
     parts = urlsplit(found.nbi.address)

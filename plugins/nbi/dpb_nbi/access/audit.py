@@ -22,7 +22,7 @@ _lines = logging.getLogger("dpb.audit")
 
 _AT_ONCE: Final = 1000
 """How many lines are written at once, at the most."""
-_JOIN: Final = 5.0
+_JOIN: Final = 2.5
 _SUBJECTS: Final = ("service", "terminal", "trunk", "vpn", "user", "token")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from dpb_framework.model import ANYBODY, Caller
 from dpb_nbi.access.roles import ALL, Grants, Role
@@ -38,7 +38,7 @@ class Identity:
 
     def at(self, source: str) -> Identity:
         """The same, asking from *source*."""
-        return evolve(self, source=source)
+        return Identity(self.name, self.roles, self.credential, source, self.alive)
 
 
 NOBODY = Identity("", Grants())

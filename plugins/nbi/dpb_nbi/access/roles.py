@@ -72,7 +72,10 @@ class Grants:
 
     def may(self, network: str, role: Role) -> bool:
         """Whether they are enough for what needs *role* in *network* (or `EVERYWHERE`)."""
-        found = self.roles.get(EVERYWHERE) if network == EVERYWHERE else self.role(network)
+        found = self.roles.get(EVERYWHERE)
+        if found is not None and found >= role:
+            return True
+        found = self.roles.get(network)
         return found is not None and found >= role
 
     def within(self, bound: Grants) -> Grants:

@@ -15,6 +15,7 @@ _PROBLEMS: Final = {
     409: "The state of the network refuses.",
     413: "The body is longer than 1 MB.",
     422: "A field is missing, superfluous, of the wrong type or out of range.",
+    429: "The caller has too many event streams or waiting calls open.",
     500: "A fault that nobody foresaw; the log tells more.",
     503: "The store cannot keep the change, an inferior cannot be reached, or the broker is stopping.",
 }
@@ -93,9 +94,11 @@ def _first() -> dict[str, dict[str, Any]]:
         },
         f"{root}/service/{{id}}/await-status": {
             "get": _operation(
-                "first-await", "Wait for a status.", "FirstStatus", 404, 422, 503, query=_await_query("acceptable")
+                "first-await", "Wait for a status.", "FirstStatus", 404, 422, 429, 503, query=_await_query("acceptable")
             ),
-            "post": _operation("first-await-post", "Wait for a status.", "FirstStatus", 404, 503, body="FirstAwait"),
+            "post": _operation(
+                "first-await-post", "Wait for a status.", "FirstStatus", 404, 429, 503, body="FirstAwait"
+            ),
         },
     }
     for command in ("activate", "deactivate", "reset", "release"):
@@ -182,7 +185,9 @@ def _services(root: str) -> dict[str, dict[str, Any]]:
             )
         },
         f"{one}/await": {
-            "get": _operation("await", "Wait for a status.", "Service", 404, 422, 503, query=_await_query("status"))
+            "get": _operation(
+                "await", "Wait for a status.", "Service", 404, 422, 429, 503, query=_await_query("status")
+            )
         },
     }
     for command in ("activate", "deactivate", "reset", "release", "commit", "abort"):
@@ -211,7 +216,7 @@ def _accounts(root: str) -> dict[str, dict[str, Any]]:
 
 def _events() -> dict[str, Any]:
     found = _operation(
-        "events", "Stream what happens in a network, after the event that was seen last.", None, 404, 422
+        "events", "Stream what happens in a network, after the event that was seen last.", None, 404, 422, 429
     )
     found["responses"]["200"] = {
         "description": "Server-sent events.",
