@@ -1,0 +1,142 @@
+"""The first interface: sets of circuits without keys, which evict each other's circuits.
+
+A set's cookie is of a namespace of its own, made from the circuits that the set began with, so that the sets are found
+on the switch after a restart. It never takes a circuit from a slice of the second interface.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from attrs import evolve
+
+from dpb_slicer import cookies
+from dpb_slicer.books import Wish
+from dpb_slicer.circuits import Circuit, End, Slice, check_disjoint, circuit_of, overlaps, whole
+from dpb_slicer.errors import BadArgument
+from dpb_slicer.switch import Switch, always
+
+
+def sets(switch: Switch) -> list[list[list[int]]]:
+    """The circuit sets of a switch."""
+    return [[list(circuit) for circuit in slice_.circuits] for slice_ in held(switch).values() if slice_.ends]
+
+
+def held(switch: Switch) -> dict[int, Slice]:
+    """The sets by cookie."""
+    return {c: holding.slice for c, holding in switch.books.holdings.items() if holding.kind == "v1"}
+
+
+def change(switch: Switch, body: Any, wanted: Callable[[], bool] = always) -> None:
+    """Do what a POST asks."""
+    if not isinstance(body, dict):
+        raise BadArgument("$", "an object is wanted")
+    before = held(switch)
+    after = dict(before)
+    for place, told in enumerate(_array(body, "disused")):
+        _evict(after, circuit_of(told, f"$.disused[{place}]"), None)
+    for place, told in enumerate(_array(body, "slices")):
+        slice_ = _set_of(told, f"$.slices[{place}]")
+        cookie = _cookie(after, slice_)
+        for end in slice_.ends:
+            _evict(after, end.circuit, cookie)
+        after[cookie] = evolve(slice_, dhcp=after[cookie].dhcp if cookie in after else _dhcp(before))
+    if "dhcp" in body:
+        if type(body["dhcp"]) is not bool:
+            raise BadArgument("$.dhcp", "true or false is wanted")
+        after = {cookie: evolve(slice_, dhcp=body["dhcp"]) for cookie, slice_ in after.items()}
+    wishes = {
+        cookie: Wish(None, slice_ if slice_.ends else None, "v1")
+        for cookie, slice_ in after.items()
+        if slice_ != before.get(cookie)
+    }
+    for error in switch.change(wishes, wanted).values():
+        if error is not None:
+            raise error
+    if "learn" in body:
+        _learn(switch, body["learn"])
+
+
+def _array(body: dict[str, Any], name: str) -> list[Any]:
+    value = body.get(name, [])
+    if not isinstance(value, list):
+        raise BadArgument(f"$.{name}", "an array is wanted")
+    return value
+
+
+def _dhcp(before: dict[int, Slice]) -> bool:
+    """What new sets are told, as the word is for the whole switch: what the others have; without any, it passes."""
+    return all(slice_.dhcp for slice_ in before.values())
+
+
+def _evict(after: dict[int, Slice], circuit: Circuit, keeper: int | None) -> None:
+    for cookie, slice_ in after.items():
+        if cookie != keeper:
+            kept = tuple(end for end in slice_.ends if not overlaps(end.circuit, circuit))
+            if len(kept) != len(slice_.ends):
+                after[cookie] = evolve(slice_, ends=kept)
+
+
+def _cookie(after: dict[int, Slice], slice_: Slice) -> int:
+    """The set to change in place: the one that has most of these circuits; or a new one."""
+    wanted = set(slice_.circuits)
+    shared = {cookie: len(wanted & set(other.circuits)) for cookie, other in after.items()}
+    best = max(shared, key=lambda cookie: shared[cookie], default=None)
+    if best is not None and shared[best]:
+        return best
+    text = json.dumps(sorted(slice_.circuits))
+    cookie = cookies.cookie_of(text, "v1")
+    while cookie in after:
+        text += "'"
+        cookie = cookies.cookie_of(text, "v1")
+    return cookie
+
+
+def _set_of(told: Any, name: str) -> Slice:
+    if not isinstance(told, list):
+        raise BadArgument(name, "an array of circuits is wanted")
+    ends = []
+    for place, item in enumerate(told):
+        where = f"{name}[{place}]"
+        if isinstance(item, list):
+            item = {"circuit": item}
+        if not isinstance(item, dict):
+            raise BadArgument(where, "an object with a circuit is wanted")
+        ends.append(
+            End(
+                circuit_of(item.get("circuit"), f"{where}.circuit"),
+                _rate(item.get("ingress-bw"), f"{where}.ingress-bw"),
+                _rate(item.get("egress-bw"), f"{where}.egress-bw"),
+            )
+        )
+    check_disjoint(tuple(end.circuit for end in ends), name)
+    return Slice(tuple(ends))
+
+
+def _rate(value: Any, name: str) -> int | None:
+    """Mbit/s to kbit/s, rounded up."""
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= value <= 4_000_000:
+        raise BadArgument(name, "Mbit/s from 0 to 4000000 are wanted")
+    return int((Decimal(str(value)) * 1000).to_integral_value("ROUND_CEILING"))
+
+
+def _learn(switch: Switch, told: Any) -> None:
+    """For debugging: believe that an address is at a circuit."""
+    if not isinstance(told, dict) or not isinstance(told.get("mac"), str):
+        raise BadArgument("$.learn", 'an object with "mac", "tuple" and "timeout" is wanted')
+    address = told["mac"].lower()
+    octets = address.split(":")
+    if len(octets) != 6 or any(len(o) != 2 or not set(o) <= set("0123456789abcdef") for o in octets):
+        raise BadArgument("$.learn.mac", "six pairs of hexadecimal digits with colons are wanted")
+    circuit = circuit_of(told.get("tuple"), "$.learn.tuple")
+    idle = whole(told.get("timeout", 30), 1, 65535, "$.learn.timeout")
+    for holding in switch.books.holdings.values():
+        if holding.kind == "v1" and circuit in holding.place.seats and holding.learns:
+            switch.learning.seen(holding.place.number, holding.place.seats[circuit].index, address, idle)
+            return
+    raise BadArgument("$.learn.tuple", "no set of three or more has this circuit")

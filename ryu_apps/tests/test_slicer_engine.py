@@ -1,0 +1,334 @@
+"""One switch and its commands, against a fake switch: it always converges, and never interrupts what is right."""
+
+import itertools
+
+import pytest
+from dpb_slicer import cookies
+from dpb_slicer.books import Wish
+from dpb_slicer.circuits import End, Slice, overlaps
+from dpb_slicer.difference import Change, Forget, difference
+from dpb_slicer.errors import NotConnected, Overlap, Refused
+from dpb_slicer.learning import Learning, Limits
+from dpb_slicer.link import Features
+from dpb_slicer.model import Flow, Group, Match, Meter, Output, Tables
+from dpb_slicer.pipeline import Place, Seat
+from dpb_slicer.switch import Port, Switch, Timing
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from .fake_switch import FakeLink, FakeSwitch, Frame, apply
+
+FEATURES = Features(1000, None)
+CIRCUITS = [(1,), (2,), (3, 10), (3, 20), (3, 30, 10), (3, 30, 20), (4, 10), (4, 20, 10)]
+KEYS = ["ns/a", "ns/b", "other/c"]
+RATES = st.sampled_from([None, 0, 1000, 2000])
+
+
+def application(link):
+    """An application that has just started, connected."""
+    switch = Switch("00000000000000aa", Timing(1, 0, 0, 0), Limits())
+    switch.ports = {number: Port(f"p{number}", True) for number in range(1, 9)}
+    switch.arrived(link, FEATURES)
+    return switch
+
+
+def wish(switch, key, slice_):
+    return switch.change({cookies.cookie_of(key): Wish(key, slice_)})[cookies.cookie_of(key)]
+
+
+def passes(fake, one, other, source="02:00:00:00:00:07"):
+    """Whether a frame from an end comes out at another."""
+    return (other[0], other[1:]) in {
+        (port, frame.tags) for port, frame in fake.carry(one[0], Frame(one[1:], source=source))
+    }
+
+
+def ways(slice_):
+    """The pairs of ends between which frames pass."""
+    return {
+        (one.circuit, other.circuit)
+        for one, other in itertools.permutations(slice_.ends, 2)
+        if one.ingress != 0 and other.egress != 0
+    }
+
+
+class Machine(RuleBasedStateMachine):
+    """Commands, losses, strays and restarts in any order, beside a dictionary of what is wanted."""
+
+    @initialize()
+    def start(self):
+        self.fake = FakeSwitch()
+        self.link = FakeLink(self.fake, watch=self.look)
+        self.wanted = {}
+        self.steady = set()
+        self.switch = application(self.link)
+        self.trusted = False
+        self.spoilt = False
+
+    def look(self):
+        for one, other in self.steady:
+            assert passes(self.fake, one, other), f"{one} to {other} is interrupted"
+
+    def always(self, changed, slice_):
+        """The ways that must be open at every step of a command: before it and after it."""
+        self.steady = set()
+        if self.spoilt:
+            return
+        for key, held in self.wanted.items():
+            if key != changed:
+                self.steady |= ways(held)
+            elif slice_:
+                self.steady |= ways(held) & ways(slice_)
+
+    @rule(key=st.sampled_from(KEYS), data=st.data())
+    def put(self, key, data):
+        circuits = data.draw(st.lists(st.sampled_from(CIRCUITS), min_size=2, max_size=5, unique=True))
+        slice_ = Slice(tuple(End(c, data.draw(RATES), data.draw(RATES)) for c in circuits), data.draw(st.booleans()))
+        taken = [c for k, held in self.wanted.items() if k != key for c in held.circuits]
+        self.always(key, slice_)
+        outcome = wish(self.switch, key, slice_)
+        if any(overlaps(one, other) for one in circuits for other in taken):
+            assert isinstance(outcome, Overlap)
+        else:
+            assert outcome is None
+            self.wanted[key] = slice_
+
+    @rule(key=st.sampled_from(KEYS))
+    def delete(self, key):
+        self.always(key, None)
+        assert wish(self.switch, key, None) is None
+        self.wanted.pop(key, None)
+
+    @rule(key=st.sampled_from(KEYS), data=st.data())
+    def refused(self, key, data):
+        """The switch refuses some of a new slice's entries: nothing of it is left, and the old one is as before."""
+        free = [c for c in CIRCUITS if not any(overlaps(c, t) for h in self.wanted.values() for t in h.circuits)]
+        if len(free) < 2 or self.spoilt:
+            return
+        held = self.wanted.get(key, Slice(()))
+        slice_ = Slice((*held.ends, *(End(c, 500, data.draw(RATES)) for c in free)))
+        kind = data.draw(st.sampled_from([Flow, Group, Meter]))
+        mine = cookies.cookie_of(key)
+        before = self.link.read(1)
+
+        def refuses(step):
+            if isinstance(step, Change) and step.verb != "delete" and isinstance(step.entry, kind):
+                if kind is Flow and (step.entry.cookie != mine or step.entry.key in before.flows):
+                    return None
+                if kind is not Flow and step.entry.id in (before.groups if kind is Group else before.meters):
+                    return None
+                return "OFPET_X OFPX_NO"
+            return None
+
+        self.always(key, held)
+        self.link.refuses = refuses
+        outcome = wish(self.switch, key, slice_)
+        self.link.refuses = lambda step: None
+        if isinstance(outcome, Refused):
+            assert difference(self.link.read(1), before) == []
+        else:
+            self.wanted[key] = slice_
+
+    @rule(data=st.data())
+    def lose(self, data):
+        """Something goes from the switch."""
+        entries = self.fake.tables.entries()
+        if entries:
+            entry = data.draw(st.sampled_from(sorted(entries, key=repr)))
+            self.fake_apply(Change("delete", entry))
+
+    @precondition(lambda self: self.trusted)
+    @rule(port=st.sampled_from([1, 2, 3]), priority=st.sampled_from([100, 200, 900]), meter=st.integers(1, 30))
+    def stray(self, port, priority, meter):
+        """Somebody puts something on the switch by hand."""
+        for entry in (
+            Flow(0, priority, Match(in_port=port), 0, actions=(Output(9),)),
+            Meter(meter, 7, 80),
+            Group(meter, "all", ()),
+        ):
+            self.fake.tables.put(entry)
+        self.spoilt = True
+
+    def fake_apply(self, step):
+        apply(self.fake.tables, step)
+        self.spoilt = True
+
+    @rule()
+    def audit(self):
+        self.always(None, None)
+        self.switch._suspect = True
+        self.switch.audit()
+        self.spoilt = False
+
+    @precondition(lambda self: not self.spoilt)
+    @rule()
+    def restart(self):
+        """The application is started anew, and told the keys, one namespace after the other."""
+        self.always(None, None)
+        before = self.link.read(1)
+        self.link.steps.clear()
+        self.switch = application(self.link)
+        assert self.link.steps == []
+        for prefix in ("ns/", "other/"):
+            assert self.switch.remove_others(prefix, [k for k in self.wanted if k.startswith(prefix)]) == 0
+        assert self.link.read(1) == before
+        self.trusted = True
+
+    @rule()
+    def reconnect(self):
+        self.always(None, None)
+        self.switch.left(self.link)
+        with pytest.raises(NotConnected):
+            wish(self.switch, "ns/a", None)
+        self.switch.arrived(self.link, FEATURES)
+        self.spoilt = False
+
+    @invariant()
+    def right(self):
+        if not self.spoilt and hasattr(self, "switch"):
+            self.steady = set().union(*map(ways, self.wanted.values()))
+            self.look()
+            for held in self.wanted.values():
+                for one in held.circuits:
+                    reached = {(p, f.tags) for p, f in self.fake.carry(one[0], Frame(one[1:]))}
+                    assert reached == {(b[0], b[1:]) for a, b in ways(held) if a == one}
+            really = self.switch.really()
+            assert {k: sorted(map(str, really[cookies.cookie_of(k)].ends)) for k in self.wanted} == {
+                k: sorted(map(str, held.ends)) for k, held in self.wanted.items()
+            }
+
+
+Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestMachine = Machine.TestCase
+
+
+def test_a_switch_that_is_right_is_sent_nothing():
+    fake = FakeSwitch()
+    link = FakeLink(fake)
+    switch = application(link)
+    wish(switch, "ns/a", Slice((End((1,), 5, 5), End((2,)), End((3,)))))
+    link.steps.clear()
+    switch._suspect = True
+    switch.audit()
+    switch.left(link)
+    switch.arrived(link, FEATURES)
+    assert link.steps == []
+
+
+def test_meters_that_run_out_are_refused_and_given_back():
+    switch = Switch("00000000000000aa", Timing(1, 0, 0), Limits())
+    switch.ports = {number: Port(f"p{number}", True) for number in range(1, 9)}
+    switch.arrived(FakeLink(FakeSwitch()), Features(3, None))
+    two = Slice((End((1,), 5, 5), End((2,))))
+    assert wish(switch, "ns/a", two) is None
+    outcome = wish(switch, "ns/b", Slice((End((3,), 5, 5), End((4,)))))
+    assert "OUT_OF_METERS" in str(outcome)
+    assert wish(switch, "ns/b", Slice((End((3,), 5), End((4,))))) is None
+    assert wish(switch, "ns/a", None) is None
+    assert wish(switch, "ns/c", two) is None
+
+
+def test_a_batch_stands_or_falls_key_by_key():
+    switch = application(FakeLink(FakeSwitch()))
+    wish(switch, "ns/a", Slice((End((1,)), End((2,)))))
+    wishes = {
+        "ns/b": Slice((End((1, 5)), End((3,)))),  # overlaps a, which stays
+        "ns/c": Slice((End((3,)), End((4,)))),
+        "ns/d": Slice((End((99,)), End((5,)))),  # no such port
+    }
+    outcome = switch.change({cookies.cookie_of(key): Wish(key, slice_) for key, slice_ in wishes.items()})
+    told = [outcome[cookies.cookie_of(key)] for key in wishes]
+    assert isinstance(told[0], Overlap)
+    assert (told[0].key, told[0].circuit, told[0].taken) == ("ns/a", (1, 5), (1,))
+    assert told[1] is None
+    assert isinstance(told[2], Refused)
+    assert set(switch.really()) == {cookies.cookie_of("ns/a"), cookies.cookie_of("ns/c")}
+
+
+def test_the_order_is_make_before_break():
+    old = Slice((End((1,), 5), End((2,)), End((3,), None, 6)))
+    new = Slice((End((1,)), End((4,), 7)))
+    fake = FakeSwitch()
+    link = FakeLink(fake)
+    switch = application(link)
+    wish(switch, "ns/a", old)
+    link.steps.clear()
+    wish(switch, "ns/a", new)
+    kinds = ["forget" if isinstance(s, Forget) else f"{s.verb} {type(s.entry).__name__}" for s in link.steps]
+    assert [kind for kind, _ in itertools.groupby(kinds)] == [
+        "add Meter", "add Flow", "forget", "delete Flow", "delete Group", "delete Meter",
+    ]  # fmt: skip
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Pupil:
+    """A slice with three circuits that learns, and what the switch was told."""
+
+    def __init__(self):
+        self.sent, self.clock = [], Clock()
+        limits = Limits(addresses=3, per_second=5, quiet=2)
+        self.learning = Learning(limits, self.sent.extend, self.clock)
+        self.place = Place(7, {(1,): Seat(1), (2,): Seat(2), (3,): Seat(3)})
+        self.learning.teach(7, self.place)
+
+    def seen(self, index, last):
+        """What is sent when a frame of a sender comes in."""
+        self.sent.clear()
+        self.learning.seen(7, index, f"02:00:00:00:00:{last:02x}")
+        return [(step.verb, step.entry.priority) for step in self.sent]
+
+
+def test_an_address_is_told_once_moves_and_is_forgotten():
+    pupil = Pupil()
+    assert pupil.seen(1, 1) == [("add", 200), ("add", 200)]
+    assert pupil.seen(1, 1) == []  # frames that were on their way
+    assert pupil.seen(2, 1) == [("add", 200), ("add", 200), ("delete", 200)]
+    pupil.learning.silent(7, 1, "02:00:00:00:00:01")  # the old place's flow: it is known elsewhere by now
+    assert pupil.learning.known(7) == {"02:00:00:00:00:01": 2}
+    pupil.sent.clear()
+    pupil.learning.silent(7, 2, "02:00:00:00:00:01")
+    assert [step.verb for step in pupil.sent] == ["delete"]
+    assert pupil.learning.known(7) == {}
+
+
+def test_addresses_are_bounded_in_number_and_in_rate():
+    pupil = Pupil()
+    for last in (1, 2, 3):
+        assert len(pupil.seen(1, last)) == 2
+    assert pupil.seen(1, 4) == [("add", 150)]  # full: this circuit is left alone for a while
+    assert len(pupil.seen(2, 1)) == 3  # what is known may move still
+    pupil.clock.now += 1
+    assert [len(pupil.seen(3, 1 + n % 3)) for n in range(5)] == [3, 3, 3, 0, 0]
+    assert pupil.seen(3, 9) == [("add", 150)]
+
+
+def test_nothing_is_learned_for_slices_or_circuits_that_are_not_there():
+    pupil = Pupil()
+    assert pupil.seen(4, 1) == []
+    pupil.seen(1, 1)
+    pupil.learning.teach(7, Place(7, {(2,): Seat(2), (3,): Seat(3), (4,): Seat(4)}))
+    assert pupil.learning.known(7) == {}
+    pupil.learning.teach(7, None)
+    assert pupil.seen(2, 1) == []
+    pupil.sent.clear()
+    pupil.learning.seen(8, 1, "02:00:00:00:00:01")
+    assert pupil.sent == []
+
+
+def test_group_addresses_are_not_learned():
+    pupil = Pupil()
+    pupil.learning.seen(7, 1, "ff:ff:ff:ff:ff:ff")
+    assert pupil.sent == []
+
+
+def test_tables_are_compared_by_what_they_hold():
+    flow = Flow(0, 1, Match(in_port=1), 5)
+    assert difference(Tables.of([flow]), Tables.of([flow])) == []
+    assert difference(Tables.of([flow]), Tables()) == [Change("delete", flow)]
