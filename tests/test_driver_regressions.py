@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpb_framework.errors import CircuitTaken, CommitFailed
+from dpb_framework.errors import CircuitTaken, CommitFailed, ServiceLogic
 from dpb_framework.model import Circuit, Desired, Segment, Status
 from dpb_framework.testing.layout import Layout
 from dpb_framework.testing.world import CALLER, World, line, one_switch, triangle
@@ -104,3 +104,19 @@ def test_what_is_not_kept_yet_is_not_told() -> None:
         assert isinstance(reply.error, CommitFailed)
         assert seen == {(Status.INACTIVE, Status.INACTIVE, Desired.INACTIVE)}
         world.activate(service)
+
+
+@pytest.mark.parametrize("defined", [False, True])
+def test_the_handle_of_a_service_that_is_being_released_is_not_free_yet(defined: bool) -> None:
+    with World(line(2), steps=True) as world:
+        net = world.network("net")
+        ends = Segment.of(("t1", 1, 10, 10), ("t2", 1, 10, 10))
+        service = world.ask(net.create(CALLER, "mine", ends))
+        world.reach(service, Status.INACTIVE)
+        released = service.release(CALLER)
+        refused = net.create(CALLER, "mine", ends if defined else None)
+        world.ask(released)
+        with pytest.raises(ServiceLogic, match="its handle 'mine' is free again when it is RELEASED"):
+            world.ask(refused)
+        world.reach(service, Status.RELEASED)
+        assert world.ask(net.create(CALLER, "mine", ends)).id != service.id

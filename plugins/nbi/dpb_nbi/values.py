@@ -81,6 +81,8 @@ def number(value: Any, path: str, what: str) -> int | Decimal:
     """Return *value* if it is a finite number; `what` says what is expected, for the error's text."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise BadArgument(path, f"expected {what}, got {kind(value)}")
+    if isinstance(value, Decimal) and value.is_nan():
+        raise BadArgument(path, f"expected {what}, got NaN")
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
         # Written out, or made a Fraction, 1e-999999999 would be a gigabyte.

@@ -257,3 +257,13 @@ def test_garbage_does_not_fill_the_log(connect, client, caplog):
         wire.makefile("rb").read()
     assert client.post(CREATE).status == 200
     assert not caplog.records
+
+
+def test_a_request_without_a_version_of_http_is_refused(nbi):
+    with socket.create_connection(("127.0.0.1", int(nbi.address.rpartition(":")[2])), timeout=10) as client:
+        client.sendall(b"GET /network/aggr/services\r\n\r\n")
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"application/problem+json" in answer
