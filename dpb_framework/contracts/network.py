@@ -185,9 +185,9 @@ class Network(ABC):
         """Make a service, and with *segment* also define it, in one go.
 
         N13. With a handle that a service has, the reply is that service (and *segment* is defined on it): doing it
-            twice is doing it once (`ServiceLogic` while that service is being released); `NotOwner` where the caller may not change it. N14. Ids are never used again. When
-            the define part is refused, the reply fails with its reason; a service that this call made is gone again,
-            one that was there stays.
+            twice is doing it once (`ServiceLogic` while that service is being released); `NotOwner` where the caller
+            may not change it. N14. Ids are never used again. When the define part is refused, the reply fails with its
+            reason; a service that this call made is gone again, one that was there stays.
         """
 
     @abstractmethod

@@ -135,7 +135,7 @@ class Protocol(HttpToolsProtocol):
             raise ValueError(self._fault.detail)
 
     def on_headers_complete(self) -> None:
-        """Give the body its time. What comes without a version is HTTP/0.9, which has no place for an answer of ours."""
+        """Give the body its time. A request without a version is HTTP/0.9, which has no place for an answer of ours."""
         if self.parser.get_http_version() not in ("1.0", "1.1"):
             raise ValueError("no version of HTTP that is spoken here")
         super().on_headers_complete()
