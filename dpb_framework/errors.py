@@ -327,11 +327,17 @@ class QuotaExceeded(DpbError):
 
 @frozen
 class NoCapacity(DpbError):
-    """No tree with the bandwidth and labels asked for joins the terminals."""
+    """No tree with the bandwidth and labels asked for joins the terminals.
+
+    `proved`: none exists, not only none was found. `certificate` is the algorithm's, plain data: why, in terms of
+    terminals and trunks, so that it can be checked.
+    """
 
     code = "no-capacity"
     network: str
     reason: str
+    proved: bool = False
+    certificate: dict[str, Any] = field(factory=dict)
 
     def __str__(self) -> str:
         return f"network {self.network!r} cannot carry the segment: {self.reason}"
@@ -379,6 +385,22 @@ class Refused(DpbError):
 
     def __str__(self) -> str:
         return f"refused by {self.listener}: {self.reason}" if self.listener else f"refused: {self.reason}"
+
+
+@frozen
+class NotOwner(DpbError):
+    """The caller may change what it made itself, and this is another's."""
+
+    code = "not-owner"
+    network: str
+    service: int
+    owner: str
+
+    def __str__(self) -> str:
+        return (
+            f"service {self.service} of network {self.network!r} belongs to {self.owner!r}: only its owner or a manager"
+            f" of the network changes it"
+        )
 
 
 @frozen

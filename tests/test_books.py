@@ -69,6 +69,19 @@ def test_held_capacity_is_the_larger_of_attempts_and_the_sum_of_services(
         check_trunks(book, residual, naive)
 
 
+def test_planners_see_what_trunks_can_hold_in_all() -> None:
+    book = TrunkBook()
+    for trunk in TRUNKS.values():
+        book.put(trunk)
+    residual = Residual([0, 0], [0, 0], [0, 0], [0, 0])
+    book.attach(residual, {"x": 0, "y": 1})
+    book.take(1, 1, [Tunnel("x", 1, 7, 0)])
+    trunk = TRUNKS["x"]
+    assert (residual.upstream_capacity[0], residual.downstream_capacity[0]) == (trunk.upstream, trunk.downstream)
+    assert residual.upstream[0] == trunk.upstream - 7
+    assert residual.without([0]).upstream_capacity == residual.upstream_capacity
+
+
 def check_trunks(
     book: TrunkBook, residual: Residual, naive: dict[tuple[str, int, int], dict[int, tuple[int, int]]]
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dpb_framework.model import Circuit, Segment, Status
+import pytest
+
+from dpb_framework.errors import CircuitTaken, CommitFailed, ServiceLogic
+from dpb_framework.model import Circuit, Desired, Segment, Status
 from dpb_framework.testing.layout import Layout
-from dpb_framework.testing.world import CALLER, World, one_switch, triangle
+from dpb_framework.testing.world import CALLER, World, line, one_switch, triangle
 
 
 def test_an_aborted_change_of_a_switch_gives_its_circuits_back() -> None:
@@ -71,3 +74,49 @@ def test_contact_is_confirmed_when_only_an_answer_was_lost() -> None:
         world.pass_time(60)
         assert service.status is Status.INACTIVE
         assert service.conditions == ()
+
+
+def test_a_refused_define_forgets_the_remembered_activate_before_it_answers() -> None:
+    """After a crash right behind the answer nothing is left of an activate that the answer says is forgotten."""
+    with World(line(2), steps=True) as world:
+        world.establish("net", ("t1", 1, 10, 10), ("t2", 1, 10, 10))
+        service = world.create("net")
+        world.ask(service.activate(CALLER))
+        with pytest.raises(CircuitTaken):
+            world.ask(service.define(Segment.of(("t1", 1, 10, 10), ("t2", 2, 10, 10)), CALLER))
+        world.restart(die=True)
+        found = world.find(service)
+        assert found.error is not None
+        world.ask(found.define(Segment.of(("t1", 3, 10, 10), ("t2", 3, 10, 10)), CALLER))
+        assert world.reach(found, Status.INACTIVE, Status.ACTIVE) is Status.INACTIVE
+
+
+def test_what_is_not_kept_yet_is_not_told() -> None:
+    """A status that a failing store takes back was never seen."""
+    with World(line(2), steps=True) as world:
+        service = world.establish("net", ("t1", 1, 10, 10), ("t2", 1, 10, 10))
+        world.store.fail_next()
+        reply = service.activate(CALLER)
+        seen = set()
+        while not reply.settled:
+            seen.add((service.status, service.view().status, service.desired))
+            world.runtime.step()
+        assert isinstance(reply.error, CommitFailed)
+        assert seen == {(Status.INACTIVE, Status.INACTIVE, Desired.INACTIVE)}
+        world.activate(service)
+
+
+@pytest.mark.parametrize("defined", [False, True])
+def test_the_handle_of_a_service_that_is_being_released_is_not_free_yet(defined: bool) -> None:
+    with World(line(2), steps=True) as world:
+        net = world.network("net")
+        ends = Segment.of(("t1", 1, 10, 10), ("t2", 1, 10, 10))
+        service = world.ask(net.create(CALLER, "mine", ends))
+        world.reach(service, Status.INACTIVE)
+        released = service.release(CALLER)
+        refused = net.create(CALLER, "mine", ends if defined else None)
+        world.ask(released)
+        with pytest.raises(ServiceLogic, match="its handle 'mine' is free again when it is RELEASED"):
+            world.ask(refused)
+        world.reach(service, Status.RELEASED)
+        assert world.ask(net.create(CALLER, "mine", ends)).id != service.id

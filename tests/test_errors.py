@@ -89,6 +89,10 @@ TEXTS: list[tuple[DpbError, str]] = [
     (errors.Refused("not today", "quotas"), "refused by quotas: not today"),
     (errors.Refused("not today"), "refused: not today"),
     (
+        errors.NotOwner("net", 7, "alice"),
+        "service 7 of network 'net' belongs to 'alice': only its owner or a manager of the network changes it",
+    ),
+    (
         errors.PlanInvalid("mine", "a circle"),
         "algorithm 'mine' proposed a plan that does not hold: a circle; report it to its author",
     ),

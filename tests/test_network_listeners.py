@@ -23,7 +23,7 @@ from dpb_framework.model import (
 )
 from dpb_framework.testing.world import CALLER, World, line
 
-ALICE, BOB = Caller("alice"), Caller("bob")
+ALICE, BOB = Caller("alice", manager=True), Caller("bob", manager=True)
 
 
 class Policy:

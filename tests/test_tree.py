@@ -3,9 +3,10 @@
 from itertools import combinations
 
 import pytest
+from attrs import evolve
 
 from dpb_framework.contracts.algorithm import Demand, Residual, Topology
-from dpb_framework.networks.tree import check_fits, tree_loads
+from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.testing.instances import demand_of, instances
 from dpb_framework.testing.topologies import barabasi_albert, from_pairs, grid, line, ring, star
 
@@ -87,6 +88,26 @@ def test_what_falls_short_is_told() -> None:
     loads = [(0, 10, 10), (1, 10, 10), (2, 10, 10), (3, 0, 0), (4, 0, 5), (5, 5, 0)]
     assert check_fits(loads, residual) == [1, 2, 3]
     assert check_fits([], residual) == []
+
+
+def test_a_constraint_that_is_not_kept_is_told() -> None:
+    # v0 to v3 in a line, v4 on v1; 10 us each but the last
+    topology, _ = from_pairs(6, [(0, 1), (1, 2), (3, 2), (1, 4), (4, 5)], delay=10)
+    slow = Topology(6, topology.tails, topology.heads, [10, 10, 10, 25, 1], topology.names, topology.vertex_names)
+    demand = demand_of((0, 1, 1), (3, 1, 1), (4, 1, 1))
+    edges = (0, 1, 2, 3)
+    kept = {"pass_vertices": frozenset({2, 4}), "pass_edges": frozenset({0, 3}), "max_delay": 45}
+    check_constraints(slow, edges, evolve(demand, **kept))
+    for constraint, told in (
+        ({"pass_vertices": frozenset({2, 5})}, "v5 is not passed"),
+        ({"pass_edges": frozenset({3, 4})}, "t4 is not passed"),
+        ({"max_delay": 44}, "from v(3 to v4|4 to v3) are 45 us, at most 44 are asked for"),
+    ):
+        with pytest.raises(ValueError, match=f"^{told}$"):
+            check_constraints(slow, edges, evolve(demand, **constraint))
+    check_constraints(slow, (), evolve(demand_of((1, 1, 1)), pass_vertices=frozenset({1}), max_delay=0))
+    with pytest.raises(ValueError, match="v2 is not passed"):
+        check_constraints(slow, (), evolve(demand_of((1, 1, 1)), pass_vertices=frozenset({2})))
 
 
 def _plainly(topology: Topology, edges: tuple[int, ...], demand: Demand) -> list[tuple[int, int, int]] | None:

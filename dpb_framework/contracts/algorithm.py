@@ -1,6 +1,6 @@
 """The contract Algorithm: path computation.
 
-Clauses A1 to A8; `dpb_framework.testing.algorithm` tests them. Topology and residuals are plain indexed lists
+Clauses A1 to A9; `dpb_framework.testing.algorithm` tests them. Topology and residuals are plain indexed lists
 that persist between requests: only the residuals change, in place. The kernel checks every answer
 (`dpb_framework.networks.tree`), so no algorithm can oversell a trunk.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from attrs import field, frozen
 
@@ -43,17 +43,32 @@ class Topology:
 
 @frozen
 class Residual:
-    """What is left of each edge, kbit/s: upstream (tail to head) and downstream. An edge with zero both ways is out."""
+    """What is left of each edge, kbit/s: upstream (tail to head) and downstream. An edge with zero both ways is out.
+
+    The capacities tell, in the same order, what an edge can hold in all, 0 where that is not known (chords); both are
+    empty when nothing is known. They are for weighing only.
+    """
 
     upstream: list[int]
     downstream: list[int]
+    upstream_capacity: list[int] = field(factory=list)
+    downstream_capacity: list[int] = field(factory=list)
+
+    def copy(self) -> Residual:
+        """Return a copy that shares nothing with it."""
+        return Residual(
+            self.upstream.copy(),
+            self.downstream.copy(),
+            self.upstream_capacity.copy(),
+            self.downstream_capacity.copy(),
+        )
 
     def without(self, edges: Sequence[int]) -> Residual:
         """Return a copy in which *edges* are out."""
         up, down = self.upstream.copy(), self.downstream.copy()
         for edge in edges:
             up[edge] = down[edge] = 0
-        return Residual(up, down)
+        return Residual(up, down, self.upstream_capacity, self.downstream_capacity)
 
 
 @frozen
@@ -63,6 +78,10 @@ class Demand:
     `least` is the smallest of all single rates (a vertex may gather several circuits): an edge with less, in either
     direction, can carry no part of the request. `prefer` are edges that the service uses already: equal answers being
     possible, one that keeps them is better.
+
+    The rest are constraints, none by default: the tree contains `pass_vertices` and `pass_edges`, and between any two
+    of `vertices` its delay, in microseconds, is at most `max_delay` (None: whatever it is). Edges to avoid are out in
+    the residual.
     """
 
     vertices: tuple[int, ...]
@@ -70,6 +89,9 @@ class Demand:
     egress: tuple[int, ...]
     least: int = 0
     prefer: frozenset[int] = frozenset()
+    pass_vertices: frozenset[int] = frozenset()
+    pass_edges: frozenset[int] = frozenset()
+    max_delay: int | None = None
 
 
 @frozen
@@ -107,12 +129,16 @@ class Planner(ABC):
         reference to them. A3. Every edge of a tree has, each way, at least min(ingress of the near side's vertices,
         egress of the far side's). A4. No edge that is out is used. A5. No outside call, no clock-dependent answer:
         the same arguments in the same order of calls give the same answers for the same seed. A6. Called by one
-        thread at a time.
+        thread at a time. A9. Where `Algorithm.constraints` is claimed, a tree keeps the demand's constraints; without
+        a proof that none does, a `NoTree` is not `proved`.
         """
 
 
 class Algorithm(ABC):
     """Makes planners. A7. Made with keyword settings; bad ones raise `ConfigInvalid`."""
+
+    constraints: ClassVar[bool] = False
+    """Whether planners keep a demand's constraints; the kernel refuses trees that do not."""
 
     @abstractmethod
     def planner(self, topology: Topology) -> Planner:

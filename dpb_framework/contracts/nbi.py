@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dpb_framework.contracts.network import Network
+from dpb_framework.contracts.store import Store
 from dpb_framework.reply import Reply
 
 T = TypeVar("T")
@@ -14,6 +15,9 @@ T = TypeVar("T")
 
 class BrokerApi(ABC):
     """What a northbound interface may ask of the broker."""
+
+    store: Store
+    """The broker's, open: for items in a namespace of one's own. What is the kernel's there is left alone."""
 
     @abstractmethod
     def network(self, name: str) -> Network:

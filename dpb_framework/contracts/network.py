@@ -18,6 +18,8 @@ from dpb_framework.model import (
     EventKind,
     Fault,
     NetworkModel,
+    Proposal,
+    Scenario,
     Segment,
     ServiceView,
     Status,
@@ -38,9 +40,9 @@ class Service(ABC):
     N1. No method blocks. A command's reply settles when the command is refused (with a `DpbError`) or its wish
         is kept durably; it does not wait for the service to get there (`wait` does).
     N2. Commands of one service take effect in the order in which they were given.
-    N3. A change that the caller may not make, or that does not fit the status, is refused with `ServiceLogic`
-        or `StepImpossible` and changes nothing. Every command on a released service but `release` is refused with
-        `ServiceGone`.
+    N3. A change that does not fit the status is refused with `ServiceLogic` or `StepImpossible`, one that the caller
+        may not make (`Caller.may_change`) with `NotOwner`; it changes nothing. Every command on a released
+        service but `release` is refused with `ServiceGone`.
     """
 
     @property
@@ -183,8 +185,9 @@ class Network(ABC):
         """Make a service, and with *segment* also define it, in one go.
 
         N13. With a handle that a service has, the reply is that service (and *segment* is defined on it): doing it
-            twice is doing it once. N14. Ids are never used again. When the define part is refused, the reply fails
-            with its reason; a service that this call made is gone again, one that was there stays.
+            twice is doing it once (`ServiceLogic` while that service is being released); `NotOwner` where the caller
+            may not change it. N14. Ids are never used again. When the define part is refused, the reply fails with its
+            reason; a service that this call made is gone again, one that was there stays.
         """
 
     @abstractmethod
@@ -281,6 +284,16 @@ class AggregatorManagement(SwitchManagement):
     @abstractmethod
     def tree(self, service: int) -> Sequence[Tunnel]:
         """The tunnels of a service, by trunk. `ServiceUnknown`, `ServiceGone`."""
+
+    @abstractmethod
+    def plan(self, segments: Sequence[Segment], scenario: Scenario) -> Reply[Sequence[Proposal]]:
+        """What would become of *segments*, one after the other, if the network were as *scenario* says.
+
+        On a snapshot of this moment: nothing is reserved, no inferior network and no listener is asked, and what an
+        inferior would answer is not known. First come the services that use a failed trunk, by id, planned anew; then
+        the segments in their order; each counts on what those before it would take. `TrunkUnknown`, `TrunkExists`,
+        and what `put_trunk` refuses, for the scenario; what a segment would be refused for is in its proposal.
+        """
 
 
 __all__ = [

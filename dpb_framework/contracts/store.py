@@ -114,7 +114,7 @@ class SegmentRecord:
 
 @frozen
 class Subservice:
-    """A part of an attempt: what an inferior network is to do, under which handle."""
+    """A part of an attempt: what an inferior network is to do, under which handle. Its segment has no constraints."""
 
     part: int
     inferior: str

@@ -2,6 +2,7 @@
 
 from dpb_framework.model.bandwidth import MAX_KBPS, TrafficFlow, kbps, mbps
 from dpb_framework.model.circuit import MAX_LABEL, Circuit, End, Segment, check_name
+from dpb_framework.model.constraints import FREE, Constraints
 from dpb_framework.model.lifecycle import (
     REACHABLE,
     STABLE,
@@ -13,6 +14,7 @@ from dpb_framework.model.lifecycle import (
     diagram,
     step,
 )
+from dpb_framework.model.plan import Proposal, Scenario, Share
 from dpb_framework.model.service import (
     ANYBODY,
     SYSTEM,
@@ -40,6 +42,7 @@ from dpb_framework.model.topology import (
 __all__ = [
     "ANYBODY",
     "DEFAULT_LABELS",
+    "FREE",
     "MAX_KBPS",
     "MAX_LABEL",
     "REACHABLE",
@@ -51,6 +54,7 @@ __all__ = [
     "Chord",
     "Circuit",
     "Condition",
+    "Constraints",
     "Desired",
     "End",
     "Event",
@@ -59,8 +63,11 @@ __all__ = [
     "Fragment",
     "LabelRange",
     "NetworkModel",
+    "Proposal",
+    "Scenario",
     "Segment",
     "ServiceView",
+    "Share",
     "Status",
     "Step",
     "StepImpossible",

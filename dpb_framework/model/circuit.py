@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from dpb_framework.errors import BadArgument, SegmentInvalid
 from dpb_framework.model.bandwidth import MAX_KBPS, TrafficFlow
+from dpb_framework.model.constraints import FREE, Constraints
 
 MAX_LABEL = (1 << 24) - 1
 """The greatest label: 12 bits of S-tag and 12 of C-tag."""
@@ -54,9 +55,10 @@ def _tuple(ends: Iterable[End]) -> tuple[End, ...]:
 
 @frozen
 class Segment:
-    """What a service connects: its ends, in the order in which they were given."""
+    """What a service connects: its ends, in the order in which they were given, and what is asked of the way."""
 
     ends: tuple[End, ...] = field(converter=_tuple)
+    constraints: Constraints = FREE
 
     @classmethod
     def of(cls, *ends: tuple[str, int | None, int, int]) -> Segment:
@@ -65,7 +67,7 @@ class Segment:
 
     def same_as(self, other: Segment | None) -> bool:
         """Whether both ask for the same, in whatever order."""
-        if other is None or len(self.ends) != len(other.ends):
+        if other is None or len(self.ends) != len(other.ends) or self.constraints != other.constraints:
             return False
         return self.ends == other.ends or sorted(map(_key, self.ends)) == sorted(map(_key, other.ends))
 
@@ -98,6 +100,7 @@ class Segment:
         if not ingress or not egress:
             name = "egress" if ingress else "ingress"
             raise SegmentInvalid(f"{path}[0].{name}-bw", f"every end has zero {name}: no frame could cross the service")
+        self.constraints.check()
 
 
 def _key(end: End) -> tuple[str, int, int, int]:

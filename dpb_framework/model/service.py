@@ -15,17 +15,25 @@ from dpb_framework.model.lifecycle import Desired, Status
 
 @frozen
 class Caller:
-    """Who gives a command. `system` callers are the broker itself; they own what they make."""
+    """Who gives a command. `system` callers are the broker itself; they own what they make.
+
+    A `manager` may change what others own; whoever knows the caller says so, for the network that is commanded.
+    """
 
     name: str
     system: bool = False
+    manager: bool = False
+
+    def may_change(self, owner: str) -> bool:
+        """Whether it may change what *owner* made."""
+        return self.system or self.manager or self.name == owner
 
 
 SYSTEM = Caller("dpb", system=True)
 """The broker itself: superiors, drivers, recovery."""
 
-ANYBODY = Caller("anonymous")
-"""A caller whom no access control named."""
+ANYBODY = Caller("anonymous", manager=True)
+"""A caller whom no access control named: where there is none, anybody may do anything."""
 
 
 @frozen

@@ -9,13 +9,13 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from dpb_framework.contracts import Demand, Planner, Tree
-from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid
-from dpb_framework.model import Circuit, End, Segment, Terminal, TrafficFlow, Tunnel
+from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid, SegmentInvalid
+from dpb_framework.model import Circuit, Constraints, End, Segment, Terminal, TrafficFlow, Tunnel
 from dpb_framework.networks.shape import Shape
-from dpb_framework.networks.tree import check_fits, tree_loads
+from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.networks.trunkbook import TrunkBook
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ class Exclusions:
     inferiors: set[str] = field(factory=set)
     labels: dict[str, set[int]] = field(factory=dict)
     circuits: set[Circuit] = field(factory=set)
+
+
+def _avoiding(out: Exclusions, way: Constraints) -> Exclusions:
+    return Exclusions(
+        out.edges | set(way.avoid_trunks), out.inferiors | set(way.avoid_networks), out.labels, out.circuits
+    )
 
 
 @frozen
@@ -47,6 +53,8 @@ class Plan:
 
     tunnels: tuple[Tunnel, ...]
     parts: tuple[PartPlan, ...]
+    cost: int = 0
+    note: str = ""
 
 
 class Planning:
@@ -82,6 +90,7 @@ class Planning:
         """
         shape = self._shape
         at: list[int] = []
+        way = segment.constraints
         for end in segment.ends:
             place = self._terminals[end.circuit.terminal].subterminal
             vertex = shape.vertex_of.get(place)
@@ -89,29 +98,36 @@ class Planning:
                 raise NoCapacity(
                     self._network, f"terminal {place[1]!r} of inferior network {place[0]!r} is not known there"
                 )
+            if place[0] in way.avoid_networks:
+                problem = (
+                    f"inferior network {place[0]!r} is to be avoided, and terminal {end.circuit.terminal!r} is there"
+                )
+                raise NoCapacity(self._network, problem)
             at.append(vertex)
         demand = self._demand(segment, at, keep)
-        if len(demand.vertices) == 1:
-            edges: tuple[int, ...] = ()
+        if way:
+            out = _avoiding(out, way)
+            demand = self._constrained(demand, way)
+        if len(demand.vertices) == 1 and not demand.pass_vertices and not demand.pass_edges:
+            tree = Tree(())
             loads: list[tuple[int, int, int]] = []
         else:
             residual = self._residual(out, service, keep)
-            edges, loads = self._ask(demand, residual)
-        return Plan(*self._divide(segment, at, edges, loads, out, keep))
+            tree, loads = self._ask(demand, residual)
+        return Plan(*self._divide(segment, at, tuple(tree.edges), loads, out, keep), tree.cost, tree.note)
 
-    def _ask(self, demand: Demand, residual: Residual) -> tuple[tuple[int, ...], list[tuple[int, int, int]]]:
+    def _ask(self, demand: Demand, residual: Residual) -> tuple[Tree, list[tuple[int, int, int]]]:
         """Ask the planner and check its answer; whatever an algorithm does wrong is `PlanInvalid`."""
         try:
             outcome = self._planner.plan(demand, residual)
             if isinstance(outcome, Tree):
-                edges = tuple(outcome.edges)
-                return edges, self._checked(edges, demand, residual)
-            reason = outcome.reason
+                return outcome, self._checked(tuple(outcome.edges), demand, residual)
+            refusal = NoCapacity(self._network, outcome.reason, outcome.proved, outcome.facts)
         except DpbError:
             raise
         except Exception as error:
             raise PlanInvalid(self._algorithm, f"{type(error).__name__}: {error}") from error
-        raise NoCapacity(self._network, reason)
+        raise refusal
 
     def _demand(self, segment: Segment, at: list[int], keep: Collection[str]) -> Demand:
         ingress: dict[int, int] = {}
@@ -125,6 +141,28 @@ class Planning:
             least = low if least < 0 else min(least, low)
         preferred = frozenset(self._shape.trunk_edges[name] for name in keep if name in self._shape.trunk_edges)
         return Demand(tuple(ingress), tuple(ingress.values()), tuple(egress.values()), least, preferred)
+
+    def _constrained(self, demand: Demand, way: Constraints) -> Demand:
+        """Return the demand with what the constraints ask to be passed, and the greatest delay."""
+        shape = self._shape
+        edges: list[int] = []
+        for name in way.pass_trunks:
+            edge = shape.trunk_edges.get(name)
+            if edge is None:
+                raise NoCapacity(self._network, f"trunk {name!r} is to be passed, and cannot be used now")
+            edges.append(edge)
+        vertices: list[int] = []
+        for name in way.pass_networks:
+            inside = [vertex for vertex, (inferior, _) in enumerate(shape.fragment_of) if inferior == name]
+            if not inside:
+                raise NoCapacity(self._network, f"inferior network {name!r} is to be passed, and is not known now")
+            if len(inside) == 1:
+                vertices += inside
+            elif not set(inside) & set(demand.vertices):
+                # It shows several points, and any of them would do: that is not a set that a tree can be asked for.
+                problem = f"inferior network {name!r} shows more than one point; name a trunk to it instead"
+                raise SegmentInvalid("constraints.pass-networks", problem)
+        return evolve(demand, pass_vertices=frozenset(vertices), pass_edges=frozenset(edges), max_delay=way.max_delay)
 
     def _residual(self, out: Exclusions, service: int, keep: Mapping[str, int]) -> Residual:
         shape = self._shape
@@ -157,6 +195,8 @@ class Planning:
     def _checked(self, edges: tuple[int, ...], demand: Demand, residual: Residual) -> list[tuple[int, int, int]]:
         try:
             loads = tree_loads(self._shape.topology, edges, demand)
+            if demand.pass_vertices or demand.pass_edges or demand.max_delay is not None:
+                check_constraints(self._shape.topology, edges, demand)
         except ValueError as error:
             raise PlanInvalid(self._algorithm, str(error)) from error
         short = check_fits(loads, residual)

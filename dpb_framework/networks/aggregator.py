@@ -18,6 +18,8 @@ from dpb_framework.contracts import (
 )
 from dpb_framework.errors import (
     ConfigInvalid,
+    DpbError,
+    SegmentInvalid,
     SubnetworkUnknown,
 )
 from dpb_framework.model import (
@@ -26,6 +28,9 @@ from dpb_framework.model import (
     Event,
     EventKind,
     NetworkModel,
+    Proposal,
+    Scenario,
+    Segment,
     Tunnel,
 )
 from dpb_framework.networks.admission import Planning
@@ -34,8 +39,11 @@ from dpb_framework.networks.aggregatortopology import AggregatorTopology
 from dpb_framework.networks.base import Drops
 from dpb_framework.networks.chords import show
 from dpb_framework.networks.deadlines import Deadlines
+from dpb_framework.networks.foresight import Foresight, take_snapshot
 from dpb_framework.networks.shape import Shape, build_shape, chord_name, same_shape
+from dpb_framework.reply import Reply
 from dpb_framework.runtime import nothing
+from dpb_framework.settings import nearest
 
 SWEEP = 10.0
 """Seconds until orphans are looked for again after some were found."""
@@ -65,6 +73,7 @@ class Aggregator(AggregatorTopology):
         self._algorithm = algorithm
         self._algorithm_name = algorithm_name
         self.inferior_timeout = inferior_timeout
+        self._foresight = Foresight(self.name, algorithm, algorithm_name)
         self.deadlines = Deadlines(self.runtime, self.strand, inferior_timeout)
         self.replans = replans
         self._models: dict[str, NetworkModel] = {}
@@ -176,6 +185,50 @@ class Aggregator(AggregatorTopology):
     def inferiors(self) -> Sequence[str]:
         """The names of the inferior networks, sorted."""
         return sorted(self._inferiors)
+
+    @property
+    def shape(self) -> Shape:
+        """The graph as of the last `planning`."""
+        assert self._shape is not None, "planning makes it"
+        return self._shape
+
+    def models(self) -> Mapping[str, NetworkModel]:
+        """The inferiors' models, as last known."""
+        return self._models
+
+    def its_services(self) -> Sequence[AggregatorService]:
+        """All services, in no order."""
+        return list(self._services.values())
+
+    def resolve(self, service: int, segment: Segment) -> Segment:
+        """Check a segment for a service and choose its open labels."""
+        way = segment.constraints
+        for path, names, known, what in (
+            ("avoid-trunks", way.avoid_trunks, self.trunkbook.accounts, "trunk"),
+            ("pass-trunks", way.pass_trunks, self.trunkbook.accounts, "trunk"),
+            ("avoid-networks", way.avoid_networks, self._inferiors, "inferior network"),
+            ("pass-networks", way.pass_networks, self._inferiors, "inferior network"),
+        ):
+            for name in names:
+                if name not in known:
+                    problem = f"network {self.name!r} has no {what} {name!r}{nearest(name, known.keys())}"
+                    raise SegmentInvalid(f"constraints.{path}", problem)
+        return self.book.resolve(service, segment)
+
+    def plan(self, segments: Sequence[Segment], scenario: Scenario) -> Reply[Sequence[Proposal]]:
+        """Tell what an admission of the segments would come to."""
+        reply: Reply[Sequence[Proposal]] = Reply()
+
+        def begin() -> None:
+            try:
+                snapshot = take_snapshot(self, segments, scenario)
+            except DpbError as error:
+                reply.fail(error)
+                return
+            self.runtime.work(lambda: self._foresight.answer(snapshot, scenario)).then(reply.follow)  # type: ignore[arg-type]
+
+        self.strand.post(begin)
+        return reply
 
     def chords_at(self, inferior: str, terminal: str) -> dict[str, Chord]:
         """The chords of an inferior that begin or end at one of its terminals, by their names in the graph."""

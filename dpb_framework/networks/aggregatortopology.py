@@ -201,6 +201,13 @@ class AggregatorTopology(BaseNetwork[AggregatorService], AggregatorManagement):
         self.topology.make(reply, check)
         return reply
 
+    def check_new_trunk(self, trunk: Trunk) -> None:
+        """Raise what `put_trunk` would raise for a trunk that is not there yet, but for a listener's refusal."""
+        _check_trunk(trunk)
+        me = f"trunk {trunk.name!r}"
+        self._check_place(trunk.start, "start", me)
+        self._check_place(trunk.end, "end", me)
+
     def _check_held(self, trunk: Trunk) -> None:
         account = self.trunkbook.accounts[trunk.name]
         for direction, asked, held in (

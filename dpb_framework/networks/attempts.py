@@ -64,6 +64,10 @@ class AttemptingService(DrivenService["Aggregator"]):
         current = self._attempt(Role.CURRENT)
         return () if current is None else tuple(sorted(current.tunnels, key=lambda t: t.trunk))
 
+    def attempts(self) -> list[Attempt]:
+        """All that it has, by number."""
+        return [attempt for _, attempt in sorted(self._attempts.items())]
+
     def handles(self) -> set[str]:
         """The handles of all parts of all attempts."""
         return {part.record.handle for attempt in self._attempts.values() for part in attempt.parts}

@@ -25,8 +25,8 @@ from dpb_framework.contracts import (
     ServiceRecord,
     Workshop,
 )
-from dpb_framework.errors import DpbError, Refused, ServiceGone, ServiceUnknown
-from dpb_framework.model import Caller, Event, EventKind, Segment, Status
+from dpb_framework.errors import DpbError, NotOwner, Refused, ServiceGone, ServiceLogic, ServiceUnknown
+from dpb_framework.model import Caller, Desired, Event, EventKind, Segment, Status
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.networks.terminalbook import TerminalBook
 from dpb_framework.networks.topologychange import TopologyChanges
@@ -121,10 +121,10 @@ class BaseNetwork(NetworkKind, Generic[S]):
     def _create(self, caller: Caller, handle: str | None, segment: Segment | None, reply: Reply[Service]) -> None:
         known = self._handles.get(handle) if handle is not None else None
         if known is not None:
-            if segment is None:
-                known.once_kept(lambda error: _answer(reply, known, error))
+            if caller.may_change(known.owner):
+                known.once_kept(lambda _: self._found(known, caller, segment, reply))
             else:
-                known.define(segment, caller).then(lambda defined: _answer(reply, known, defined.error))
+                reply.fail(NotOwner(self._name, known.id, known.owner))
             return
         service = self.service_class(self, self._last_service + 1, handle, caller.name)
         self._last_service += 1
@@ -144,6 +144,18 @@ class BaseNetwork(NetworkKind, Generic[S]):
         if handle is not None:
             self._handles[handle] = service
         service.keep_new(puts, partial(_answer, reply, service))
+
+    def _found(self, known: S, caller: Caller, segment: Segment | None, reply: Reply[Service]) -> None:
+        """Answer a create with a handle that *known* has: as it is now, with nothing of it still being committed."""
+        if known.status is Status.RELEASED and known.id not in self._services:  # it went meanwhile, or never was
+            self._create(caller, known.handle, segment, reply)
+        elif known.desired is Desired.RELEASED:
+            problem = f"its handle {known.handle!r} is free again when it is RELEASED; ask again then"
+            reply.fail(ServiceLogic(self._name, known.id, "create", problem))
+        elif segment is None:
+            reply.resolve(known)
+        else:
+            known.define(segment, caller).then(lambda defined: _answer(reply, known, defined.error))
 
     def record(self) -> NetworkRecord:
         """What the store keeps of the network itself."""

@@ -37,7 +37,7 @@ class ChangingService(EstablishingService):
         current = self._attempt(Role.CURRENT)
         if current is None:
             raise self._logic("change", "it is not established")
-        chosen = network.book.resolve(self._id, segment)
+        chosen = network.resolve(self._id, segment)
         network.ask_segment(self, chosen, caller)
         keep = {tunnel.trunk: tunnel.label for tunnel in current.tunnels}
         plan = network.planning().plan(chosen, Exclusions(), self._id, keep)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dpb_framework.contracts import Key, Record
-from dpb_framework.errors import CommitFailed, DpbError, ServiceGone, ServiceLogic
+from dpb_framework.errors import CommitFailed, DpbError, NotOwner, ServiceGone, ServiceLogic
 from dpb_framework.model import (
     STABLE,
     TRANSITIONS,
@@ -59,7 +59,9 @@ class DrivenService(ToldService[N], Generic[N]):
 
     # -- commands
 
-    def _command(self, action: Callable[..., None], *args: Any) -> Reply[None]:
+    def _command(self, caller: Caller, action: Callable[..., None], *args: Any) -> Reply[None]:
+        if not caller.may_change(self.owner):
+            return Reply.failed(NotOwner(self.network.name, self._id, self.owner))
         reply: Reply[None] = Reply()
         self.network.strand.post(partial(self._enter, action, args, reply))
         return reply
@@ -83,35 +85,35 @@ class DrivenService(ToldService[N], Generic[N]):
 
     def define(self, segment: Segment, caller: Caller) -> Reply[None]:
         """Ask for a segment."""
-        return self._command(self._define, segment, caller)
+        return self._command(caller, self._define, segment, caller)
 
     def activate(self, caller: Caller) -> Reply[None]:
         """Let traffic pass."""
-        return self._command(self._activate, caller)
+        return self._command(caller, self._activate, caller)
 
     def deactivate(self, caller: Caller) -> Reply[None]:
         """Stop traffic and keep the resources."""
-        return self._command(self._deactivate, caller)
+        return self._command(caller, self._deactivate, caller)
 
     def reset(self, caller: Caller) -> Reply[None]:
         """Give everything back and become DORMANT."""
-        return self._command(self._reset, caller)
+        return self._command(caller, self._reset, caller)
 
     def release(self, caller: Caller) -> Reply[None]:
         """Give everything back and cease to exist."""
-        return self._command(self._release, caller)
+        return self._command(caller, self._release, caller)
 
     def prepare(self, segment: Segment, caller: Caller) -> Reply[None]:
         """Make ready to become *segment*."""
-        return self._command(self._prepare, segment, caller)
+        return self._command(caller, self._prepare, segment, caller)
 
     def commit(self, caller: Caller) -> Reply[None]:
         """Become what was prepared."""
-        return self._command(self._commit, caller)
+        return self._command(caller, self._commit, caller)
 
     def abort(self, caller: Caller) -> Reply[None]:
         """Forget what was prepared."""
-        return self._command(self._abort, caller)
+        return self._command(caller, self._abort, caller)
 
     def _define(self, segment: Segment, caller: Caller, reply: Reply[None]) -> None:
         if self._desired in (Desired.INACTIVE, Desired.ACTIVE):
@@ -127,10 +129,19 @@ class DrivenService(ToldService[N], Generic[N]):
         try:
             puts = self._admit(segment, caller)
         except DpbError as error:
-            forgets, self._remembered = self._remembered, False
-            self._note(Step.REFUSED, Fault.of(error), anyway=forgets)
-            raise
+            if not self._remembered:
+                self._note(Step.REFUSED, Fault.of(error))
+                raise
+            self._forget_activate(error, reply, undo)
+            return
         self._keep(puts, (), reply, undo)
+
+    def _forget_activate(self, refusal: DpbError, reply: Reply[None], undo: Undo) -> None:
+        """A define was refused, and takes a remembered activate with it: whoever is told so can count on it."""
+        self._remembered, self._error = False, Fault.of(refusal)
+        kept: Reply[None] = Reply()
+        kept.then(lambda settled: reply.fail(refusal if settled.error is None else settled.error))
+        self._keep([self.record(), self._event()], (), kept, undo)
 
     def admit_new(self, segment: Segment, caller: Caller) -> list[Record]:
         """Admit the segment of a service that is being made; raises why not. What to store is returned."""
@@ -245,6 +256,7 @@ class DrivenService(ToldService[N], Generic[N]):
     # -- commits
 
     def _snapshot(self) -> Undo:
+        self._before = self.view()
         saved = (
             self._status,
             self._desired,
@@ -282,10 +294,11 @@ class DrivenService(ToldService[N], Generic[N]):
     ) -> None:
         """Commit a decision: nothing outside happens before it is durable; when it fails it never was."""
         self._committing = True
+        self._shown, self._before = self._before, None
         self.network.commit(puts, drops, partial(self._kept, reply, undo))
 
     def _kept(self, reply: Reply[None] | None, undo: Undo, error: BaseException | None) -> None:
-        self._committing = False
+        self._committing, self._shown = False, None
         if error is not None:
             undo()
         try:
@@ -313,16 +326,14 @@ class DrivenService(ToldService[N], Generic[N]):
         error: Fault | None = None,
         puts: Sequence[Record] = (),
         drops: Sequence[tuple[type[Record], Key]] = (),
-        *,
-        anyway: bool = False,
     ) -> None:
         """Tell what became of the service. It is stored behind: after a crash it is seen again.
 
-        Nothing is stored when neither status nor error change, unless *anyway*.
+        Nothing is stored when neither status nor error change.
         """
         before = self._status
         self._status = TRANSITIONS.get((before, event), before)
-        if self._status is before and error == self._error and not puts and not drops and not anyway:
+        if self._status is before and error == self._error and not puts and not drops:
             return
         self._error = error
         self.network.commit([self.record(), self._event(), *puts], drops)

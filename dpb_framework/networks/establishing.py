@@ -45,7 +45,7 @@ class EstablishingService(AttemptingService):
     def _admit(self, segment: Segment, caller: Caller) -> list[Record]:
         network = self.network
         self._out, self._replans, self._told = Exclusions(), 0, None
-        chosen = network.book.resolve(self._id, segment)
+        chosen = network.resolve(self._id, segment)
         network.ask_segment(self, chosen, caller)
         attempt = self._new_attempt(network.planning().plan(chosen, self._out), Role.CURRENT)
         self._asked, self._chosen, self._error = segment, chosen, None

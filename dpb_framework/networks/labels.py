@@ -27,6 +27,13 @@ class LabelPool:
         self._at = (0, 0)
         self.redefine(tuple(ranges))
 
+    def copy(self) -> LabelPool:
+        """Return a pool with the same labels taken, and the same ones next."""
+        other = LabelPool(self._ranges)
+        other._taken, other._waiting = self._taken.copy(), self._waiting.copy()
+        other._back, other._at = self._back.copy(), self._at
+        return other
+
     @property
     def free(self) -> int:
         """How many are free."""

@@ -36,7 +36,7 @@ class Shape:
 
 
 def build_shape(models: Mapping[str, NetworkModel], trunks: Iterable[Trunk]) -> Shape:
-    """Make the graph of *models* (by inferior network) and *trunks*; the residuals of trunks are still zero.
+    """Make the graph of *models* (by inferior network) and *trunks*; of trunks nothing is left yet, nor known.
 
     A trunk is left out while one of its terminals is not in any model.
     """
@@ -96,7 +96,7 @@ def build_shape(models: Mapping[str, NetworkModel], trunks: Iterable[Trunk]) -> 
     topology = Topology(len(names), tails, heads, delays, edge_names, names)
     return Shape(
         topology,
-        Residual(up, down),
+        Residual(up, down, [0] * len(up), [0] * len(up)),
         vertex_of,
         tuple(fragment_of),
         tuple(whole),

@@ -19,7 +19,7 @@ from dpb_framework.contracts import (
     TerminalRecord,
     Workshop,
 )
-from dpb_framework.errors import BadArgument, ConfigInvalid, TerminalExists, TerminalUnknown
+from dpb_framework.errors import BadArgument, ConfigInvalid, SegmentInvalid, TerminalExists, TerminalUnknown
 from dpb_framework.model import (
     DEFAULT_LABELS,
     MAX_LABEL,
@@ -140,6 +140,9 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
 
     def resolve(self, service: int, segment: Segment) -> Segment:
         """Check a segment for a service and choose its open labels."""
+        if segment.constraints.names:
+            problem = f"network {self.name!r} is a switch: it has no trunks and no inferior networks"
+            raise SegmentInvalid("constraints", problem)
         return self.book.resolve(service, segment, also=partial(self._overlapped, service) if self._crowded else None)
 
     def _overlapped(self, service: int, circuit: Circuit) -> int | None:

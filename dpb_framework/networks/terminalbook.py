@@ -154,7 +154,7 @@ class TerminalBook:
                 chosen.add(circuit)
                 end = evolve(end, circuit=circuit)
             ends.append(end)
-        return Segment(ends)
+        return Segment(ends, segment.constraints)
 
     def _free(
         self,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from attrs import evolve
+
 from dpb_framework.contracts import Cancel, EventRecord, Key, Record, Role, SegmentRecord, Service, ServiceRecord
 from dpb_framework.model import (
     REACHABLE,
@@ -66,7 +68,12 @@ class ToldService(Service, Generic[N]):
         self._handle = handle
         self.owner = owner
 
-    # -- what is told
+    # -- what is told: what is kept; while a decision is being committed, what was so before it
+
+    _shown: ServiceView | None = None
+    """What is told while a decision is being committed, which may still turn out never to have been made."""
+    _before: ServiceView | None = None
+    """What was told when the last snapshot was taken."""
 
     @property
     def id(self) -> int:
@@ -81,27 +88,27 @@ class ToldService(Service, Generic[N]):
     @property
     def status(self) -> Status:
         """The status at this moment."""
-        return self._status
+        return self._status if self._shown is None else self._shown.status
 
     @property
     def desired(self) -> Desired:
         """Where its user wants it to be."""
-        return self._desired
+        return self._desired if self._shown is None else self._shown.desired
 
     @property
     def change(self) -> Change:
         """Where a change without interruption is."""
-        return self._change
+        return self._change if self._shown is None else self._shown.change
 
     @property
     def segment(self) -> Segment | None:
         """What it connects, with the chosen labels."""
-        return self._chosen
+        return self._chosen if self._shown is None else self._shown.segment
 
     @property
     def error(self) -> Fault | None:
         """Why the last define, activation or change did not succeed."""
-        return self._error
+        return self._error if self._shown is None else self._shown.error
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -110,6 +117,8 @@ class ToldService(Service, Generic[N]):
 
     def view(self) -> ServiceView:
         """All of the above."""
+        if self._shown is not None:
+            return evolve(self._shown, conditions=self._conditions)
         return ServiceView(
             self.network.name,
             self._id,

@@ -7,7 +7,7 @@ vertices lie on each of its sides (the hose model of the paper's section III-C).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from dpb_framework.contracts.algorithm import Demand, Residual, Topology
@@ -100,6 +100,48 @@ def check_fits(loads: Iterable[Load], residual: Residual) -> list[int]:
         if left_up < up or left_down < down or not (left_up or left_down):
             short.append(edge)
     return short
+
+
+def check_constraints(topology: Topology, edges: Sequence[int], demand: Demand) -> None:
+    """Check that a tree keeps the demand's constraints; `ValueError`, one line, tells which it does not.
+
+    *edges* are those of a tree that joins the demand's vertices (`tree_loads` has checked it), or none.
+    """
+    if not demand.pass_edges.issubset(edges):
+        missing = min(demand.pass_edges.difference(edges))
+        raise ValueError(f"{_name(topology, missing)} is not passed")
+    tails, heads, delays = topology.tails, topology.heads, topology.delays
+    if demand.pass_vertices:
+        joined = {*demand.vertices, *(end for edge in edges for end in (tails[edge], heads[edge]))}
+        if not demand.pass_vertices <= joined:
+            raise ValueError(f"{_vertex(topology, min(demand.pass_vertices - joined))} is not passed")
+    if demand.max_delay is None:
+        return
+    around: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for edge in edges:
+        around[tails[edge]].append((heads[edge], delays[edge]))
+        around[heads[edge]].append((tails[edge], delays[edge]))
+    # In a tree the end that is farthest from any end is one of the two that are farthest apart.
+    one, _ = _farthest(around, demand.vertices[0], demand.vertices)
+    other, delay = _farthest(around, one, demand.vertices)
+    if delay > demand.max_delay:
+        raise ValueError(
+            f"from {_vertex(topology, one)} to {_vertex(topology, other)} are {delay} us,"
+            f" at most {demand.max_delay} are asked for"
+        )
+
+
+def _farthest(around: Mapping[int, list[tuple[int, int]]], start: int, ends: Iterable[int]) -> tuple[int, int]:
+    """Which of *ends* is farthest from *start*, and by how much."""
+    delays = {start: 0}
+    todo = [start]
+    for vertex in todo:  # grows: each vertex of the tree once
+        for other, delay in around.get(vertex, ()):
+            if other not in delays:
+                delays[other] = delays[vertex] + delay
+                todo.append(other)
+    far = max(ends, key=lambda end: delays[end])
+    return far, delays[far]
 
 
 def _twice(edges: Sequence[int]) -> int:

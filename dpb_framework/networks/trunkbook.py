@@ -47,6 +47,19 @@ class TrunkBook:
         self.accounts: dict[str, TrunkAccount] = {}
         self.residual = Residual([], [])
 
+    def copy(self) -> TrunkBook:
+        """Return a book that says the same, attached to nothing, and shares nothing with this one."""
+        other = TrunkBook()
+        for name, account in self.accounts.items():
+            other.accounts[name] = TrunkAccount(
+                account.trunk,
+                account.labels.copy(),
+                account.upstream_held,
+                account.downstream_held,
+                {key: _Hold(hold.loads.copy(), hold.upstream, hold.downstream) for key, hold in account.holds.items()},
+            )
+        return other
+
     def put(self, trunk: Trunk) -> TrunkAccount:
         """Add a trunk, or change one; the caller has checked that what is held stays possible."""
         account = self.accounts.get(trunk.name)
@@ -89,6 +102,9 @@ class TrunkBook:
         usable = trunk.commissioned and account.labels.free > 0
         self.residual.upstream[edge] = max(0, trunk.upstream - account.upstream_held) if usable else 0
         self.residual.downstream[edge] = max(0, trunk.downstream - account.downstream_held) if usable else 0
+        if self.residual.upstream_capacity:
+            self.residual.upstream_capacity[edge] = trunk.upstream
+            self.residual.downstream_capacity[edge] = trunk.downstream
 
     def take(self, service: int, attempt: int, tunnels: Iterable[Tunnel]) -> None:
         """Let an attempt of a service hold *tunnels*."""

@@ -1,4 +1,4 @@
-"""The conformance suite of path computation: clauses A1 to A8 of `dpb_framework.contracts.algorithm`.
+"""The conformance suite of path computation: clauses A1 to A9 of `dpb_framework.contracts.algorithm`.
 
 An author's test is a subclass with one fixture:
 
@@ -14,14 +14,16 @@ import copy
 import multiprocessing
 import warnings
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 
 from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.errors import ConfigInvalid
-from dpb_framework.networks.tree import check_fits, tree_loads
+from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.testing.instances import Instance, any_instance, demand_of, instances
 from dpb_framework.testing.topologies import barabasi_albert, from_pairs, grid, line, ring
 
@@ -40,6 +42,7 @@ def verify(topology: Topology, demand: Demand, residual: Residual, outcome: Outc
     loads = tree_loads(topology, outcome.edges, demand)  # ValueError tells why it is no tree
     short = check_fits(loads, residual)
     assert not short, f"edges {short} of {outcome} do not have what they are to carry, or are out"
+    check_constraints(topology, outcome.edges, demand)  # likewise
 
 
 def within_deadline(call: Callable[[], Outcome]) -> Any:
@@ -202,6 +205,50 @@ class AlgorithmContract:
         demand = demand_of((3, 10, 5), (17, 5, 10), (29, 10, 10), (11, 5, 5))
         outcome = within_deadline(lambda: planner.plan(demand, residual))
         verify(slow, demand, residual, outcome)
+
+    def _plan_constrained(self, algorithm: Algorithm, case: Instance, demand: Demand) -> Outcome:
+        if not algorithm.constraints:
+            pytest.skip("the algorithm does not claim to keep constraints")
+        outcome = algorithm.planner(case.topology).plan(demand, case.residual)
+        verify(case.topology, demand, case.residual, outcome)
+        return outcome
+
+    @pytest.mark.parametrize("seed", range(2))
+    def test_a9_what_must_be_passed_is_passed(self, algorithm: Algorithm, seed: int) -> None:
+        """Vertices and edges to pass lie on the tree, or there is none."""
+        random = Random(seed)
+        passed = 0
+        for case in instances(seed, 150):
+            vertices, edges = range(case.topology.vertices), range(len(case.topology.tails))
+            vertex = frozenset(random.sample(vertices, 1)) if random.random() < 0.6 else frozenset()
+            edge = (
+                frozenset(random.sample(edges, 1)) if edges and (not vertex or random.random() < 0.4) else frozenset()
+            )
+            demand = evolve(case.demand, pass_vertices=vertex, pass_edges=edge)
+            passed += isinstance(self._plan_constrained(algorithm, case, demand), Tree)
+        assert passed, "an algorithm that claims to keep constraints finds some tree"
+
+    def test_a9_a_way_round_is_taken_to_pass_what_must_be(self, algorithm: Algorithm) -> None:
+        """The long way round is the only one by way of a vertex or an edge."""
+        topology, residual = ring(5)
+        for demand in (
+            evolve(demand_of((0, 1, 1), (1, 1, 1)), pass_vertices=frozenset({3})),
+            evolve(demand_of((0, 1, 1), (1, 1, 1)), pass_edges=frozenset({2})),
+        ):
+            outcome = self._plan_constrained(algorithm, Instance(topology, residual, demand), demand)
+            assert isinstance(outcome, Tree)
+            assert sorted(outcome.edges) == [1, 2, 3, 4]
+
+    def test_a9_ends_are_near_enough(self, algorithm: Algorithm) -> None:
+        """No two ends are farther apart than asked for, and what only was not found is not said to be proved."""
+        topology, residual = ring(6, delay=10)
+        for most in range(0, 60, 5):
+            demand = evolve(demand_of((0, 1, 1), (2, 1, 1)), max_delay=most)
+            outcome = self._plan_constrained(algorithm, Instance(topology, residual, demand), demand)
+            assert isinstance(outcome, Tree) == (most >= 20)
+            all_of_them = evolve(demand_of(*((vertex, 1, 1) for vertex in range(6))), max_delay=most)
+            outcome = self._plan_constrained(algorithm, Instance(topology, residual, all_of_them), all_of_them)
+            assert isinstance(outcome, Tree) == (most >= 50)
 
     def test_a2_arguments_are_left_as_they_are(self, algorithm: Algorithm) -> None:
         """Neither argument is changed."""

@@ -24,16 +24,19 @@ import pytest
 
 from dpb_framework.contracts import BrokerApi, Nbi, Network
 from dpb_framework.errors import ConfigInvalid, NetworkUnknown
+from dpb_framework.memory import MemoryStore
 from dpb_framework.reply import Reply
 
 T = TypeVar("T")
 
 
 class EmptyBroker(BrokerApi):
-    """A broker without a network: all that starting and stopping needs."""
+    """A broker without a network: all that starting and stopping needs; its store is in memory."""
 
     def __init__(self) -> None:
         self._workers = ThreadPoolExecutor(1)
+        self.store = MemoryStore()
+        self.store.open()
 
     def network(self, name: str) -> Network:
         """There is none."""
@@ -65,6 +68,7 @@ class EmptyBroker(BrokerApi):
     def close(self) -> None:
         """End the worker."""
         self._workers.shutdown()
+        self.store.close()
 
 
 def _place(address: str) -> tuple[str, int]:

@@ -28,9 +28,11 @@ from dpb_framework.contracts.store import (
 )
 from dpb_framework.errors import VersionStale
 from dpb_framework.model import (
+    FREE,
     Change,
     Chord,
     Circuit,
+    Constraints,
     Desired,
     End,
     Event,
@@ -74,7 +76,10 @@ ENDS = st.builds(
     st.builds(Circuit, NAMES, st.none() | LABELS),
     st.builds(TrafficFlow, RATES, RATES),
 )
-SEGMENTS = st.lists(ENDS, min_size=2, max_size=4).map(Segment)
+_SOME = st.lists(NAMES, max_size=2)
+CONSTRAINTS = st.just(FREE) | st.builds(Constraints, _SOME, _SOME, _SOME, _SOME, st.none() | st.integers(0, 10**9))
+_ENDS = st.lists(ENDS, min_size=2, max_size=4)
+SEGMENTS = st.builds(Segment, _ENDS, CONSTRAINTS)
 
 
 def _tuples(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -86,8 +91,14 @@ def _segments(draw: st.DrawFn) -> SegmentRecord:
     """Chosen is what was asked for with labels filled in."""
     asked = draw(SEGMENTS)
     chosen = Segment(
-        End(Circuit(end.circuit.terminal, draw(LABELS) if end.circuit.label is None else end.circuit.label), end.flow)
-        for end in asked.ends
+        (
+            End(
+                Circuit(end.circuit.terminal, draw(LABELS) if end.circuit.label is None else end.circuit.label),
+                end.flow,
+            )
+            for end in asked.ends
+        ),
+        asked.constraints,
     )
     return SegmentRecord(
         draw(NETWORKS),
@@ -153,7 +164,7 @@ RECORDS: Mapping[type[Record], st.SearchStrategy[Any]] = {
         IDS,
         st.sampled_from(Role),
         _tuples(st.builds(Tunnel, NAMES, LABELS, RATES, RATES)),
-        _tuples(st.builds(Subservice, st.integers(0, 5), NAMES, NAMES, SEGMENTS), most=2),
+        _tuples(st.builds(Subservice, st.integers(0, 5), NAMES, NAMES, _ENDS.map(Segment)), most=2),
     ),
     ModelRecord: st.builds(ModelRecord, NETWORKS, NAMES, _MODELS),
     Item: st.builds(Item, NAMES, NAMES, JSON, st.integers(1, 10**9)),

@@ -45,7 +45,7 @@ from dpb_framework.testing.traffic import Traffic, leftovers
 
 T = TypeVar("T")
 
-CALLER = Caller("tester")
+CALLER = Caller("tester", manager=True)
 """Who gives the commands of a world's own methods."""
 
 PATIENCE = 20.0

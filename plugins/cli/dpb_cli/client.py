@@ -61,11 +61,32 @@ def _base(url: str) -> str:
 
 
 @frozen
+class Bearer(requests.auth.AuthBase):
+    """A token as the credential of each request; what stands in `~/.netrc` does not count beside it."""
+
+    token: str = field(repr=False)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add it."""
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+@frozen
 class Client:
-    """A broker at a base URL. One session, used by one thread."""
+    """A broker at a base URL. One session, used by one thread.
+
+    `token` is the credential; `ca` a file of the authorities that may vouch for the broker (None: the system's).
+    """
 
     url: str = field(converter=_base)
     session: requests.Session = Factory(requests.Session)
+    token: str | None = field(default=None, repr=False)
+    ca: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.token:
+            self.session.auth = Bearer(self.token)
 
     @property
     def shown(self) -> str:
@@ -93,7 +114,7 @@ class Client:
         """Send one request and return the answer. `BrokerAway`, `BrokerRefused`; *patience* in seconds."""
         with self._told():
             answer = self.session.request(
-                method, self._address(path), json=body, params=query, timeout=(CONNECT, patience)
+                method, self._address(path), json=body, params=query, timeout=(CONNECT, patience), verify=self.ca
             )
         if not answer.ok:
             raise self._refused(answer)
@@ -109,7 +130,9 @@ class Client:
         if after is not None:
             headers["Last-Event-ID"] = str(after)
         with self._told():
-            answer = self.session.get(self._address(path), headers=headers, stream=True, timeout=(CONNECT, SILENCE))
+            answer = self.session.get(
+                self._address(path), headers=headers, stream=True, timeout=(CONNECT, SILENCE), verify=self.ca
+            )
             with answer:
                 if not answer.ok:
                     raise self._refused(answer)
@@ -125,13 +148,19 @@ class Client:
             yield
         except requests.Timeout as error:
             raise BrokerAway(self.shown, "the broker does not answer in time") from error
+        except requests.exceptions.SSLError as error:
+            problem = "it speaks no TLS, or its certificate is not trusted; name its authority's file by --ca or DPB_CA"
+            raise BrokerAway(self.shown, problem) from error
         except requests.ConnectionError as error:
             reason = "refused" if "refused" in str(error) else "lost or impossible"
             hint = f"connection {reason}; start a broker with `dpb serve`, or name another by --url or DPB_URL"
             raise BrokerAway(self.shown, hint) from error
         except requests.exceptions.ChunkedEncodingError as error:
             raise BrokerAway(self.shown, "the connection was lost") from error
-        except (requests.RequestException, ValueError) as error:
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # among them the faults of requests, and a file of --ca that is not there
             raise BrokerAway(self.shown, f"cannot be asked: {error}") from error
 
     def _refused(self, answer: requests.Response) -> DpbError:
@@ -146,4 +175,6 @@ class Client:
         name = problem.get("field")
         if name and not detail.startswith(str(name)):
             detail = f"{name}: {detail}"
+        if answer.status_code == 401:
+            detail += "; put a token into DPB_TOKEN, or name its file by --token-file"
         return BrokerRefused(answer.status_code, str(problem.get("code", "")), detail, problem)

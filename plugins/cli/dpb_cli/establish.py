@@ -65,6 +65,7 @@ class Services:
         self,
         ends: Sequence[AskedEnd],
         rate: int | None,
+        constraints: dict[str, Any] | None = None,
         *,
         handle: str | None,
         activate: bool,
@@ -82,7 +83,7 @@ class Services:
         service, made = int(answer.body["id"]), answer.status == 201
         show.progress(f"service {service}: {'created' if made else 'is there already'}")
         try:
-            self.command(service, "define", {"segment": wanted})
+            self.command(service, "define", {"segment": wanted, "constraints": constraints})
             show.progress(f"service {service}: defined")
             if activate:
                 self.command(service, "activate")
@@ -104,11 +105,23 @@ class Services:
         else:
             show.progress(f"service {service}: released again")
 
-    def change(self, service: int, ends: Sequence[AskedEnd], rate: int | None, seconds: float) -> dict[str, Any]:
-        """Change what a service connects without interruption: prepare, then commit. What is refused is aborted."""
-        wanted = segment(ends, rate, self.get(service).get("segment") or ())
+    def change(
+        self,
+        service: int,
+        ends: Sequence[AskedEnd],
+        rate: int | None,
+        constraints: dict[str, Any] | None,
+        seconds: float,
+    ) -> dict[str, Any]:
+        """Change what a service connects without interruption: prepare, then commit. What is refused is aborted.
+
+        *constraints* are REST's; None keeps those that it has.
+        """
+        before = self.get(service)
+        wanted = segment(ends, rate, before.get("segment") or ())
+        way = before.get("constraints") if constraints is None else constraints
         try:
-            self.command(service, "prepare", {"segment": wanted})
+            self.command(service, "prepare", {"segment": wanted, "constraints": way})
             show.progress(f"service {service}: prepared")
         except BaseException:
             self._abort(service)

@@ -13,6 +13,7 @@ from dpb_cli.ends import parse_end, segment
 from dpb_cli.establish import Services
 from dpb_cli.events import Told, follow
 from dpb_cli.session import Session, networked
+from dpb_cli.way import constrained
 from dpb_framework.model import kbps
 
 _ENDS = click.argument("ends", nargs=-1, required=True, metavar="END...")
@@ -77,10 +78,13 @@ def create(session: Session, handle: str | None) -> None:
 @_ID
 @_ENDS
 @_RATE
+@constrained
 @networked
-def define(session: Session, service: int, ends: tuple[str, ...], rate: str | None) -> None:
+def define(
+    session: Session, service: int, ends: tuple[str, ...], rate: str | None, constraints: dict[str, Any] | None
+) -> None:
     """Say what a service connects, and take what it needs."""
-    body = {"segment": segment([parse_end(end) for end in ends], _rate(rate))}
+    body = {"segment": segment([parse_end(end) for end in ends], _rate(rate)), "constraints": constraints}
     _answer(session, Services(session.client, session.network).command(service, "define", body))
 
 
@@ -111,6 +115,7 @@ _command("release", "RELEASED", "Give everything back and end the service; its i
 @click.option("--no-activate", is_flag=True, help="Only take what it needs; let no traffic pass yet.")
 @click.option("--keep", is_flag=True, help="Keep the service when something is refused, instead of releasing it.")
 @_TIMEOUT
+@constrained
 @networked
 def connect(
     session: Session,
@@ -120,11 +125,20 @@ def connect(
     no_activate: bool,
     keep: bool,
     timeout: float,
+    constraints: dict[str, Any] | None,
 ) -> None:
     """Create, define and activate a service in one go."""
     asked = [parse_end(end) for end in ends]
     services = Services(session.client, session.network)
-    done = services.connect(asked, _rate(rate), handle=handle, activate=not no_activate, keep=keep, seconds=timeout)
+    done = services.connect(
+        asked,
+        _rate(rate),
+        constraints,
+        handle=handle,
+        activate=not no_activate,
+        keep=keep,
+        seconds=timeout,
+    )
     _answer(session, done)
 
 
@@ -133,14 +147,26 @@ def connect(
 @_ENDS
 @_RATE
 @_TIMEOUT
+@click.option("--unconstrained", is_flag=True, help="Drop the constraints that it has.")
+@constrained
 @networked
-def change(session: Session, service: int, ends: tuple[str, ...], rate: str | None, timeout: float) -> None:
+def change(
+    session: Session,
+    service: int,
+    ends: tuple[str, ...],
+    rate: str | None,
+    timeout: float,
+    unconstrained: bool,
+    constraints: dict[str, Any] | None,
+) -> None:
     """Change what a service connects, without interruption.
 
-    Name all its ends. Those that it has already keep their label and rates where you say nothing else.
+    Name all its ends. Those that it has already keep their label and rates where you say nothing else; so do its
+    constraints, all together.
     """
     asked = [parse_end(end) for end in ends]
-    _answer(session, Services(session.client, session.network).change(service, asked, _rate(rate), timeout))
+    way = {} if unconstrained else constraints
+    _answer(session, Services(session.client, session.network).change(service, asked, _rate(rate), way, timeout))
 
 
 @service.command("watch")
@@ -213,6 +239,16 @@ def _note(service: dict[str, Any]) -> str:
     return "; ".join(told)
 
 
+def _way(constraints: dict[str, Any] | None) -> str | None:
+    if not constraints:
+        return None
+    told = [
+        f"{name.replace('-', ' ')}: {', '.join(value) if isinstance(value, list) else f'{value} ms'}"
+        for name, value in constraints.items()
+    ]
+    return "; ".join(told)
+
+
 def _answer(session: Session, found: dict[str, Any]) -> None:
     if session.as_json:
         show.as_json(found)
@@ -224,6 +260,7 @@ def _answer(session: Session, found: dict[str, Any]) -> None:
             ("owner", found.get("owner")),
             ("status", found["status"]),
             ("desired", found["desired"] if found.get("desired") != found["status"] else None),
+            ("constraints", _way(found.get("constraints"))),
             ("note", _note(found)),
         ]
     )

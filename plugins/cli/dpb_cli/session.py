@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,19 +52,55 @@ def top(networks: list[dict[str, Any]]) -> str:
 
 
 def reaching(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the options `--url` and `--json`, and a `Session` as its first argument."""
+    """Give *command* the options that say how to reach the broker, `--json`, and a `Session` as its first argument.
+
+    There is no option for a token itself: the list of processes would show it to everybody.
+    """
 
     @click.option("--url", envvar="DPB_URL", default=DEFAULT_URL, show_default=True, help="The broker (DPB_URL).")
+    @click.option(
+        "--token-file",
+        envvar="DPB_TOKEN_FILE",
+        type=click.Path(path_type=Path),
+        help="A file with the token (DPB_TOKEN_FILE); else DPB_TOKEN is the token.",
+    )
+    @click.option(
+        "--ca", envvar="DPB_CA", help="A file of authorities that the broker's certificate may be of (DPB_CA)."
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
     @functools.wraps(command)
-    def run(*args: Any, url: str, as_json: bool, network: str | None = None, **options: Any) -> Any:
-        client = Client(url)
+    def run(
+        *args: Any,
+        url: str,
+        token_file: Path | None,
+        ca: str | None,
+        as_json: bool,
+        network: str | None = None,
+        **options: Any,
+    ) -> Any:
+        client = Client(url, token=_token(token_file), ca=ca)
         try:
             return command(Session(client, as_json, network), *args, **options)
         finally:
             client.close()
 
     return run
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        text, where = os.environ.get("DPB_TOKEN", "").strip(), "DPB_TOKEN"
+    else:
+        where = "--token-file"
+        try:
+            text = file.read_text("ascii").strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise BadArgument(where, f"{file} cannot be read: {reason}") from error
+    # What is no token must not end up in a header, and is not shown: it may be a secret all the same.
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        raise BadArgument(where, "that is no token")
+    return text or None
 
 
 def networked(command: Callable[..., Any]) -> Callable[..., Any]:

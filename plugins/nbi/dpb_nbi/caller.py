@@ -1,12 +1,84 @@
-"""Who gives a command: the one place that knows."""
+"""Who asks by HTTP: the one place that knows. It stands before every resource, so that none can be forgotten."""
 
 from __future__ import annotations
 
-from dpb_framework.model import ANYBODY, Caller
-from dpb_nbi.wire import Request
+from typing import TYPE_CHECKING, Any, Final
+
+from dpb_nbi.access import EVERYBODY, NOBODY, Desk, Identity
+from dpb_nbi.access.credentials import public
+from dpb_nbi.access.faults import Unauthenticated
+from dpb_nbi.access.login import Login
+from dpb_nbi.access.orders import Order
+from dpb_nbi.access.roles import EVERYWHERE, Role
+from dpb_nbi.problems import Problem
+from dpb_nbi.values import digits
+from dpb_nbi.wire import CERTIFICATE, Request, Response
+
+if TYPE_CHECKING:
+    from dpb_nbi.resource import Resource
+
+_SUBJECTS: Final = ("terminal", "trunk", "vpn", "user")
 
 
-def identify(request: Request) -> Caller:
-    """Return the caller of *request*; anybody, as nobody's access is controlled."""
-    del request
-    return ANYBODY
+class Gate:
+    """Middleware of falcon: finds out who asks, and lets nobody near a resource who may not do there what is asked.
+
+    Without *login* access is not controlled. What is in *public* answers also without a credential; one that does not
+    hold is refused there, too.
+    """
+
+    def __init__(self, desk: Desk, login: Login | None, public: frozenset[str]) -> None:
+        self._desk = desk
+        self._login = login
+        self._public = public
+
+    async def process_request(self, request: Request, response: Response) -> None:
+        """Put the identity into the request. `Unauthenticated`, `Busy`; `Problem` for a page of elsewhere."""
+        client = request.scope.get("client")
+        address, port = client or ("", 0)
+        source = f"{address}:{port}" if client else ""
+        if self._login is None:
+            _refuse_foreign(request)
+            request.who = EVERYBODY.at(source)
+        else:
+            request.who = (await self._identify(request, address)).at(source)
+
+    async def _identify(self, request: Request, address: str) -> Identity:
+        assert self._login is not None
+        header = request.get_header("Authorization")
+        certificate = request.scope.get(CERTIFICATE)
+        try:
+            if header is not None:
+                return await self._login.by_header(header, address)
+            if certificate is not None:
+                return self._login.by_certificate(certificate)
+        except Unauthenticated:
+            self._desk.stranger(NOBODY.at(address))
+            raise
+        if request.path in self._public:
+            return NOBODY
+        raise Unauthenticated
+
+    async def process_resource(
+        self, request: Request, response: Response, resource: Resource, params: dict[str, Any]
+    ) -> None:
+        """Check the role, before anything of the body is read. `NetworkUnknown`, `RoleMissing`."""
+        kind = resource.kinds.get(request.method)
+        if kind is None:
+            return
+        network = resource.about(params)
+        if request.who.may(network, kind.role) or (network == EVERYWHERE and kind.role is Role.READ):
+            return
+        subject: dict[str, Any] = {name: params[name] for name in _SUBJECTS if name in params}
+        if "token" in params:
+            subject["token"] = public(params["token"])
+        if "id" in params:
+            subject["service"] = digits(params["id"])
+        self._desk.check(request.who, Order(kind, network, **subject))
+
+
+def _refuse_foreign(request: Request) -> None:
+    """Refuse what a page of elsewhere asks in somebody's browser: it is no user of this machine."""
+    origin = request.get_header("Origin")
+    if origin is not None and origin.partition("://")[2] != request.get_header("Host"):
+        raise Problem(403, "foreign-origin", "access is not controlled here: pages of elsewhere may not ask")

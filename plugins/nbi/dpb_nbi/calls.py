@@ -9,16 +9,18 @@ from typing import Any, TypeVar
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import Stopped
 from dpb_framework.reply import Reply, to_asyncio
+from dpb_nbi.shares import Shares
 from dpb_nbi.wire import Request
 
 T = TypeVar("T")
 
 
 class Calls:
-    """All calls of one application that are under way. Its methods belong to the event loop."""
+    """All calls of an application that are under way; *most* waits of each caller. Belongs to the event loop."""
 
-    def __init__(self, broker: BrokerApi) -> None:
+    def __init__(self, broker: BrokerApi, most: int | None = None) -> None:
         self.broker = broker
+        self.waits = Shares("waiting calls", most)
         self._waiting: set[asyncio.Future[Reply[Any] | None]] = set()
         self._stopped = False
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from attrs import evolve, frozen
 
 from dpb_framework.errors import BadArgument, SegmentInvalid
-from dpb_framework.model import MAX_LABEL, Circuit, End, Segment, Status, TrafficFlow
-from dpb_nbi.values import CONTROL, DIGITS, array, digits, integer, kind, rate, table, text, truth
+from dpb_framework.model import FREE, MAX_LABEL, Circuit, Constraints, End, Segment, Status, TrafficFlow
+from dpb_nbi.values import CONTROL, DIGITS, array, delay, digits, integer, kind, rate, table, text, truth
 
 MAX_WAIT: Final = 3_600_000
 """The longest time that a call waits, in milliseconds."""
@@ -20,6 +20,9 @@ DEFAULT_QUIET: Final = 15_000
 """Milliseconds between the comment lines of a mirror whose reader asks for no other interval."""
 MIN_QUIET: Final = 100
 MAX_QUIET: Final = 60_000
+MAX_SEGMENTS: Final = 1000
+"""How many segments one question may have."""
+_NAMED: Final = ("avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks")
 
 
 @frozen
@@ -74,9 +77,36 @@ def segment(value: Any, names: Names, path: str = "segment") -> Segment:
     return found
 
 
+def constraints(value: Any, path: str = "constraints") -> Constraints:
+    """Return what `{"avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks", "max-delay"}` asks for, or null.
+
+    Names in lists; the delay is in milliseconds.
+    """
+    if value is None:
+        return FREE
+    asked = table(value, path, (*_NAMED, "max-delay"))
+    named = {
+        name.replace("-", "_"): [
+            text(item, f"{path}.{name}[{i}]") for i, item in enumerate(array(asked[name], f"{path}.{name}"))
+        ]
+        for name in _NAMED
+        if asked.get(name) is not None
+    }
+    greatest = asked.get("max-delay")
+    return Constraints(**named, max_delay=None if greatest is None else delay(greatest, f"{path}.max-delay"))
+
+
 def definition(value: Any, names: Names) -> Segment:
-    """Return the segment of the body `{"segment": [...]}`."""
-    return segment(table(value, "", ("segment",), ("segment",))["segment"], names)
+    """Return the segment of the body `{"segment": [...]}`; `/api/v1` also has `"constraints"`."""
+    known = ("segment", "constraints") if names is V1 else ("segment",)
+    body = table(value, "", known, ("segment",))
+    return _constrained(segment(body["segment"], names), body.get("constraints"))
+
+
+def _constrained(found: Segment, value: Any) -> Segment:
+    way = constraints(value)
+    way.check()
+    return evolve(found, constraints=way)
 
 
 @frozen
@@ -88,10 +118,11 @@ class Asked:
 
 
 def asked(value: Any) -> Asked:
-    """Return what `{"segment": [...], "wait"?}` asks for."""
-    body = table(value, "", ("segment", "wait"), ("segment",))
+    """Return what `{"segment": [...], "constraints"?, "wait"?}` asks for."""
+    body = table(value, "", ("segment", "constraints", "wait"), ("segment",))
     wait = body.get("wait")
-    return Asked(segment(body["segment"], V1), True if wait is None else truth(wait, "wait"))
+    found = _constrained(segment(body["segment"], V1), body.get("constraints"))
+    return Asked(found, True if wait is None else truth(wait, "wait"))
 
 
 @frozen
@@ -104,16 +135,18 @@ class Wanted:
 
 
 def wanted(value: Any) -> Wanted:
-    """Return what `{"handle"?, "segment"?, "activate"?}` asks for; a field that is null counts as left out."""
-    body = table(value, "", ("handle", "segment", "activate"))
+    """Return what `{"handle"?, "segment"?, "constraints"?, "activate"?}` asks for; null counts as left out."""
+    body = table(value, "", ("handle", "segment", "constraints", "activate"))
     handle, ends, activate = body.get("handle"), body.get("segment"), body.get("activate")
+    if ends is None and body.get("constraints") is not None:
+        raise BadArgument("segment", "the field is missing: there are constraints on it")
     if handle is not None and (not 1 <= len(text(handle, "handle")) <= MAX_HANDLE or CONTROL.search(handle)):
         raise BadArgument(
             "handle", f"expected a text of 1 to {MAX_HANDLE} characters, none of them a control character"
         )
     return Wanted(
         handle,
-        None if ends is None else segment(ends, V1),
+        None if ends is None else _constrained(segment(ends, V1), body.get("constraints")),
         False if activate is None else truth(activate, "activate"),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from dpb_framework.contracts import Cancel, Network
@@ -17,6 +17,7 @@ from dpb_framework.errors import DpbError
 from dpb_framework.model import Event
 from dpb_nbi.calls import Calls
 from dpb_nbi.jsontext import write
+from dpb_nbi.shares import Shares
 from dpb_nbi.wire import Request
 
 _log = logging.getLogger("dpb_nbi")
@@ -28,7 +29,7 @@ GATHER_EACH: Final = 0.0005
 GATHER_MOST: Final = 0.25
 """Seconds for which events are gathered at the most."""
 QUIET: Final = 15.0
-"""Seconds between comment lines."""
+"""Seconds between comment lines; so often it is also seen whether a stream's credential still holds."""
 MAX_PENDING: Final = 1024 * 1024
 """Bytes that wait for one reader, before it is told to begin anew. The streams of a network share them."""
 PAGE: Final = 1000
@@ -52,8 +53,9 @@ def resync(last: int) -> bytes:
 class Stream:
     """One reader's share: what waits for it, within a bound. Belongs to the event loop."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, alive: Callable[[], bool]) -> None:
         self.position = position
+        self.alive = alive
         self._newest = position
         self._held: list[tuple[_Encoded, bytes]] | None = None
         self._pending: list[bytes] = []
@@ -177,8 +179,9 @@ class Channel:
 class Streams:
     """All event streams of an application. Belongs to the event loop."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, most: int | None = None) -> None:
         self._calls = calls
+        self._shares = Shares("event streams", most)
         self._channels: dict[str, Channel] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._all: set[Stream] = set()
@@ -192,7 +195,9 @@ class Streams:
 
         It ends when the client goes or the server stops.
         """
-        stream = Stream(after or 0)
+        name = request.who.name
+        self._shares.take(name)
+        stream = Stream(after or 0, request.who.alive)
         self._all.add(stream)
         if after is None:
             self._join(network, stream)
@@ -201,7 +206,7 @@ class Streams:
             stream.close()
         self._tick(arm=True)
         watcher = asyncio.ensure_future(request.disconnected())
-        watcher.add_done_callback(lambda _: self._leave(network, stream))
+        watcher.add_done_callback(lambda _: self._leave(network, stream, name))
         return self._texts(network, stream, watcher, replay=after is not None)
 
     async def _texts(
@@ -257,7 +262,8 @@ class Streams:
             channel = self._channels[network.name] = Channel(network, asyncio.get_running_loop())
         channel.streams.add(stream)
 
-    def _leave(self, network: Network, stream: Stream) -> None:
+    def _leave(self, network: Network, stream: Stream, name: str) -> None:
+        self._shares.give_back(name)
         stream.close()
         self._all.discard(stream)
         channel = self._channels.get(network.name)
@@ -274,7 +280,8 @@ class Streams:
         self._timer = None
         if not arm:
             for stream in self._all:
-                stream.comment()
+                # A credential that does not hold any more ends what was opened with it.
+                stream.comment() if stream.alive() else stream.close()
         if self._all:
             self._timer = asyncio.get_running_loop().call_later(QUIET, self._tick)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from dpb_framework.errors import ServiceGone
 from dpb_framework.model import Status
 from dpb_nbi import codec, jsontext, operations
-from dpb_nbi.caller import identify
+from dpb_nbi.access import orders
 from dpb_nbi.resource import Resource
 from dpb_nbi.wire import Request, Response, answer, answer_text
 
@@ -19,28 +19,31 @@ class Services(Resource):
 
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """List the ids of the services."""
-        found = self.broker.network(network).services()
+        found = self.network(request, network).services()
         answer(response, {"service-ids": [service.id for service in found]})
 
 
 class Creation(Resource):
     """`/create-service`."""
 
+    kinds: ClassVar = {"POST": orders.CREATE}
+
     async def on_post(self, request: Request, response: Response, network: str) -> None:
         """Make a service."""
-        found, caller = self.broker.network(network), identify(request)
-        service = await self.calls.command(lambda: found.create(caller))
+        service = await operations.create(self.asking(request, network), self.network(request, network))
         answer(response, {"service-id": service.id})
 
 
 class Definition(Resource):
     """`/service/{id}/define`."""
 
+    kinds: ClassVar = {"POST": orders.DEFINE, "PUT": orders.DEFINE}
+
     async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Define the service and wait until it is established."""
-        service = operations.find(self.broker, network, id)
+        service = operations.find(self.network(request, network), id)
         segment = codec.definition(await request.json(), codec.FIRST)
-        await operations.define(self.calls, service, segment, codec.FIRST, identify(request))
+        await operations.define(self.asking(request, network), service, segment, codec.FIRST)
         answer_text(response, _DONE)
 
     on_put = on_post
@@ -49,15 +52,15 @@ class Definition(Resource):
 class Command(Resource):
     """`/service/{id}/activate` and the like."""
 
-    name: str
+    kinds: ClassVar = {"POST": orders.ACTIVATE}
 
     async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Give the command; a body is ignored."""
         try:
-            service = operations.find(self.broker, network, id)
-            await operations.command(self.calls, service, self.name, identify(request))
+            service = operations.find(self.network(request, network), id)
+            await operations.command(self.asking(request, network), service, self.kinds["POST"])
         except ServiceGone:
-            if self.name != "release":
+            if self.kinds["POST"] is not orders.RELEASE:
                 raise
         answer_text(response, _DONE)
 
@@ -65,29 +68,31 @@ class Command(Resource):
 class Activation(Command):
     """`/service/{id}/activate`."""
 
-    name = "activate"
+    kinds: ClassVar = {"POST": orders.ACTIVATE}
 
 
 class Deactivation(Command):
     """`/service/{id}/deactivate`."""
 
-    name = "deactivate"
+    kinds: ClassVar = {"POST": orders.DEACTIVATE}
 
 
 class Reset(Command):
     """`/service/{id}/reset`."""
 
-    name = "reset"
+    kinds: ClassVar = {"POST": orders.RESET}
 
 
 class Release(Command):
     """`/service/{id}/release`."""
 
-    name = "release"
+    kinds: ClassVar = {"POST": orders.RELEASE}
 
 
 class Awaiting(Resource):
     """`/service/{id}/await-status`."""
+
+    kinds: ClassVar = {"POST": orders.AWAIT, "GET": orders.AWAIT}
 
     async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Wait for what the query asks."""
@@ -112,7 +117,7 @@ class Awaiting(Resource):
         wish: tuple[frozenset[Status], float],
     ) -> None:
         try:
-            service = operations.find(self.broker, network, id_)
+            service = operations.find(self.network(request, network), id_)
             status = await operations.await_status(self.calls, service, *wish, request)
         except ServiceGone:
             status = Status.RELEASED

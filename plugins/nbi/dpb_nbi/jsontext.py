@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -36,8 +36,9 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= _LONG else _number(text)
 
 
-def _constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+def _constant(text: str) -> Decimal:
+    """Keep what many clients write for a number that is none: it is in no range, and refused with its field's name."""
+    return Decimal(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,7 +61,7 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, defau
 def read(body: bytes) -> Any:
     """Return what the JSON text *body* says; numbers with a point or an exponent are Decimal, never float.
 
-    `JsonInvalid` for bytes that are no UTF-8, text that is no JSON (NaN and Infinity are not), a name that is twice in
+    `JsonInvalid` for bytes that are no UTF-8, text that is no JSON, a name that is twice in
     one object, half a surrogate pair, and nesting that is too deep.
     """
     try:

@@ -94,14 +94,14 @@ class Mirror(Resource):
 
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """Tell all that a superior needs to know of the network, and every change of it."""
-        found = self.broker.network(network)
+        found = self.network(request, network)
         seen, quiet = after(request), codec.quiet(request.params)
         self._head(response)
         response.stream = self._copies.open(found, seen, quiet, request)
 
     async def on_head(self, request: Request, response: Response, network: str) -> None:
         """Answer as for GET, without a stream."""
-        self.broker.network(network)
+        self.network(request, network)
         after(request)
         codec.quiet(request.params)
         self._head(response)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
-from dpb_framework.contracts import BrokerApi, Network, Service
+from attrs import frozen
+
+from dpb_framework.contracts import Network, Service
 from dpb_framework.errors import DpbError, Stopped
 from dpb_framework.model import Caller, Change, Segment, ServiceView, Status
 from dpb_framework.reply import Reply
+from dpb_nbi.access import Desk, Identity, orders
+from dpb_nbi.access.orders import Kind, Order
 from dpb_nbi.calls import Calls
 from dpb_nbi.codec import Names
 from dpb_nbi.problems import Problem, in_segment
 from dpb_nbi.values import digits
 from dpb_nbi.wire import Request
+
+T = TypeVar("T")
 
 DEFINE_SECONDS: Final = 30.0
 """How long a define (or prepare) is awaited before its answer is given anyway."""
@@ -22,15 +28,29 @@ DEFINE_SECONDS: Final = 30.0
 _UNDER_WAY: Final = frozenset({Change.PREPARING, Change.PREPARED})
 _ESTABLISHED: Final = frozenset(Status) - {Status.ESTABLISHING}
 
-COMMANDS: Final[Mapping[str, Callable[[Service, Caller], Reply[None]]]] = {
-    "activate": lambda service, caller: service.activate(caller),
-    "deactivate": lambda service, caller: service.deactivate(caller),
-    "reset": lambda service, caller: service.reset(caller),
-    "release": lambda service, caller: service.release(caller),
-    "commit": lambda service, caller: service.commit(caller),
-    "abort": lambda service, caller: service.abort(caller),
+COMMANDS: Final[Mapping[Kind, Callable[[Service, Caller], Reply[None]]]] = {
+    orders.ACTIVATE: lambda service, caller: service.activate(caller),
+    orders.DEACTIVATE: lambda service, caller: service.deactivate(caller),
+    orders.RESET: lambda service, caller: service.reset(caller),
+    orders.RELEASE: lambda service, caller: service.release(caller),
+    orders.COMMIT: lambda service, caller: service.commit(caller),
+    orders.ABORT: lambda service, caller: service.abort(caller),
 }
 """The commands without an argument."""
+
+
+@frozen
+class Asking:
+    """Who asks, of which network, and where."""
+
+    desk: Desk
+    calls: Calls
+    who: Identity
+    network: str
+
+    def give(self, kind: Kind, call: Callable[[Caller], Reply[T]], service: int) -> Reply[T]:
+        """Give an order of that kind about a service; see `Desk.give`."""
+        return self.desk.give(self.who, Order(kind, self.network, service), call)
 
 
 def number(network: Network, text: str) -> int:
@@ -41,21 +61,39 @@ def number(network: Network, text: str) -> int:
     return found
 
 
-def find(broker: BrokerApi, network: str, text: str) -> Service:
-    """Return the service that a URL names. `NetworkUnknown`, `ServiceUnknown`, `ServiceGone`."""
-    found = broker.network(network)
-    return found.service(number(found, text))
+def find(network: Network, text: str) -> Service:
+    """Return the service that a URL names. `ServiceUnknown`, `ServiceGone`."""
+    return network.service(number(network, text))
 
 
-async def define(
-    calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller, *, wait: bool = True
-) -> ServiceView:
+async def create(
+    asking: Asking,
+    network: Network,
+    handle: str | None = None,
+    segment: Segment | None = None,
+    owner: str | None = None,
+) -> Service:
+    """Make a service, and with *segment* define it, without waiting until it is established.
+
+    It belongs to whoever asks, or to *owner*, for whom it is made.
+    """
+    reply = asking.desk.give(
+        asking.who,
+        Order(orders.CREATE, asking.network),
+        lambda caller: network.create(caller if owner is None else Caller(owner), handle, segment),
+        lambda service: {"service": service.id},
+    )
+    return await asking.calls.reply(reply)
+
+
+async def define(asking: Asking, service: Service, segment: Segment, names: Names, *, wait: bool = True) -> ServiceView:
     """Define *service* and wait until it is established, 30 s at most; `Problem` with the reason when it is not.
 
     Without *wait* it is enough that the wish is kept.
     """
     try:
-        await calls.command(lambda: service.define(segment, caller))
+        order = asking.give(orders.DEFINE, lambda caller: service.define(segment, caller), service.id)
+        await asking.calls.reply(order)
     except DpbError as error:
         raise in_segment(error, segment, names) from error
     if not wait:
@@ -63,7 +101,7 @@ async def define(
     if service.status is Status.ESTABLISHING:
         # When the server stops, the wish is kept and carried out later: the answer is as when the time is over.
         with suppress(Stopped):
-            await calls.wait(service.wait(_ESTABLISHED, DEFINE_SECONDS), seconds=DEFINE_SECONDS)
+            await asking.calls.wait(service.wait(_ESTABLISHED, DEFINE_SECONDS), seconds=DEFINE_SECONDS)
     view = service.view()
     if view.status is Status.DORMANT and view.error is not None:
         raise Problem.from_fault(view.error)
@@ -71,7 +109,7 @@ async def define(
 
 
 async def prepare(
-    calls: Calls, service: Service, segment: Segment, names: Names, caller: Caller, *, wait: bool = True
+    asking: Asking, service: Service, segment: Segment, names: Names, *, wait: bool = True
 ) -> ServiceView:
     """Prepare *service* to become *segment*; what is not prepared after 30 s is told as it is.
 
@@ -85,14 +123,14 @@ async def prepare(
 
     cancel = service.watch(see)
     try:
-        prepared = await calls.reply(calls.broker.work(lambda: service.prepare(segment, caller)))
+        prepared = asking.give(orders.PREPARE, lambda caller: service.prepare(segment, caller), service.id)
         if wait:
-            await calls.wait(prepared, seconds=DEFINE_SECONDS)
+            await asking.calls.wait(prepared, seconds=DEFINE_SECONDS)
         else:
             prepared.then(lambda _: begun.resolve(service))
-            await calls.wait(begun, seconds=DEFINE_SECONDS)
+            await asking.calls.wait(begun, seconds=DEFINE_SECONDS)
             if prepared.settled:
-                await calls.reply(prepared)
+                await asking.calls.reply(prepared)
     except DpbError as error:
         raise in_segment(error, segment, names) from error
     finally:
@@ -100,9 +138,10 @@ async def prepare(
     return service.view()
 
 
-async def command(calls: Calls, service: Service, name: str, caller: Caller) -> None:
+async def command(asking: Asking, service: Service, kind: Kind) -> None:
     """Give one of `COMMANDS`."""
-    await calls.command(lambda: COMMANDS[name](service, caller))
+    order = asking.give(kind, lambda caller: COMMANDS[kind](service, caller), service.id)
+    await asking.calls.reply(order)
 
 
 async def await_status(
@@ -112,5 +151,6 @@ async def await_status(
     status = service.status
     if status in statuses or not seconds:
         return status
-    arrived = await calls.wait(service.wait(statuses, seconds), request)
+    with calls.waits.one(request.who.name):
+        arrived = await calls.wait(service.wait(statuses, seconds), request)
     return service.status if arrived is None else arrived

@@ -11,6 +11,7 @@ from attrs import evolve
 from dpb_framework import errors
 from dpb_framework.errors import DpbError
 from dpb_framework.model import Circuit, Fault, Segment, Terminal, Trunk
+from dpb_nbi.access.faults import Busy, RoleMissing, TokenUnknown, Unauthenticated, UserUnknown
 from dpb_nbi.codec import Names, translate
 from dpb_nbi.jsontext import JsonInvalid, write
 
@@ -18,15 +19,21 @@ CONTENT_TYPE: Final = "application/problem+json"
 
 STATUSES: Final[Mapping[type[DpbError], int]] = {
     JsonInvalid: 400,
+    Unauthenticated: 401,
+    RoleMissing: 403,
+    errors.NotOwner: 403,
     errors.NetworkUnknown: 404,
     errors.ServiceUnknown: 404,
     errors.ServiceGone: 404,
     errors.TerminalUnknown: 404,
     errors.TrunkUnknown: 404,
+    UserUnknown: 404,
+    TokenUnknown: 404,
     errors.BadArgument: 422,
     errors.SegmentInvalid: 422,
     errors.InterfaceInvalid: 422,
     errors.SubnetworkUnknown: 422,
+    Busy: 503,
     errors.Unreachable: 503,
     errors.TimedOut: 503,
     errors.CommitFailed: 503,
@@ -36,6 +43,10 @@ STATUSES: Final[Mapping[type[DpbError], int]] = {
 }
 """The status of each class of errors; every other `DpbError` is 409: the state of the network refuses."""
 
+_HEADERS: Final[Mapping[type[DpbError], Mapping[str, str]]] = {
+    Unauthenticated: {"WWW-Authenticate": 'Basic realm="dpb", charset="UTF-8", Bearer realm="dpb"'},
+    Busy: {"Retry-After": "1"},
+}
 _OURS: Final = frozenset({"type", "title", "status", "code", "detail", "field"})
 
 
@@ -69,7 +80,7 @@ class Problem(Exception):
             field = path
         if status is None:
             status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 409)
-        return cls(status, error.code, str(error), field=field, facts=facts)
+        return cls(status, error.code, str(error), field=field, facts=facts, headers=_HEADERS.get(type(error)))
 
     @classmethod
     def from_fault(cls, fault: Fault) -> Problem:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+import logging
+from http import HTTPStatus
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from dpb_nbi import limits
 from dpb_nbi.problems import CONTENT_TYPE, Problem
+from dpb_nbi.tls import subject
+from dpb_nbi.wire import CERTIFICATE
 
-_MAX_HEAD: Final = 65_536
-"""The longest head of a request, in bytes."""
+_log = logging.getLogger("dpb_nbi.http")
+_log.setLevel(logging.ERROR)  # a line about each bit of garbage would let strangers fill the disk
 
 
 class JoiningTransport:
@@ -48,19 +53,51 @@ class JoiningTransport:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, but that it sends an answer in one piece, writes no access log, answers garbage with a problem, and
+    """uvicorn's, but that it sends an answer in one piece, writes no access log and answers garbage with a problem.
 
-    bounds the head of a request.
+    It tells the application whom a client's certificate names, and bounds what a client may send and how long that may
+    take.
     """
+
+    limit = limits.CONNECTIONS
+    """How many connections there may be at once; the server says."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
+        self.logger = _log
         self._head = 0
+        self._fault: Problem | None = None
+        self._subject: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._reading = False
+        """Whether a request has begun and is not there to its end."""
+        self._in_body = False
 
     def connection_made(self, transport: Any) -> None:
-        """Begin, with a transport that joins writes."""
+        """Begin, with a transport that joins writes; or answer that there are too many."""
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+        if len(self.connections) > self.limit:
+            self._refuse(Problem(503, "busy", "there are too many connections; try again in a moment"))
+            return
+        self._subject = subject(transport)
+        self._timer = self.loop.call_later(limits.HEAD_SECONDS, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._disarm()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. What is still to come of a request must come in time."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._reading and self._timer is None:
+            patience = limits.BODY_SECONDS if self._in_body else limits.HEAD_SECONDS
+            self._timer = self.loop.call_later(patience, self._too_slow)
 
     def on_response_complete(self) -> None:
         """Send the answer."""
@@ -71,28 +108,87 @@ class Protocol(HttpToolsProtocol):
         """Begin to count the head."""
         super().on_message_begin()
         self._head = 0
+        self._reading, self._in_body = True, False
+        if self._subject is not None:
+            self.scope[CERTIFICATE] = self._subject  # type: ignore[typeddict-unknown-key]
 
     def on_url(self, url: bytes) -> None:
         """Count."""
         self._count(len(url))
         super().on_url(url)
+        if len(self.url) > limits.MAX_URL:
+            self._fault = Problem(414, "url-too-long", f"the URL is longer than {limits.MAX_URL} bytes")
+            raise ValueError(self._fault.detail)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count."""
         self._count(len(name) + len(value))
+        if len(self.headers) >= limits.MAX_HEADERS:
+            self._fault = Problem(431, "head-too-large", f"there are more than {limits.MAX_HEADERS} headers")
+            raise ValueError(self._fault.detail)
         super().on_header(name, value)
 
     def _count(self, size: int) -> None:
         self._head += size
-        if self._head > _MAX_HEAD:
-            raise ValueError("the head of the request is too long")
+        if self._head > limits.MAX_HEAD:
+            self._fault = Problem(431, "head-too-large", f"the head is longer than {limits.MAX_HEAD} bytes")
+            raise ValueError(self._fault.detail)
+
+    def on_headers_complete(self) -> None:
+        """Give the body its time. A request without a version is HTTP/0.9, which has no place for an answer of ours."""
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise ValueError("no version of HTTP that is spoken here")
+        super().on_headers_complete()
+        self._in_body = True
+        if self._timer is not None:
+            self._disarm()
+            self._timer = self.loop.call_later(limits.BODY_SECONDS, self._too_slow)
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        self._reading = False
+        self._disarm()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read: not for ever."""
+        super().pause_writing()
+        if self._stall is None:
+            self._stall = self.loop.call_later(limits.STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        super().resume_writing()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        cycle = self.cycle
+        # While a head is read, the cycle is still the last request's.
+        free = cycle is None or (not cycle.response_started if self._in_body else cycle.response_complete)
+        if self._reading and free and not self.pipeline:
+            self._refuse(Problem(408, "too-slow", "the request did not come in time"))
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer with a problem, and close."""
-        body = Problem(400, "bad-request", "this is no request of HTTP/1.1, or its head is too long").body()
+        detail = "this is no request of HTTP/1.1"
+        self._refuse(self._fault or Problem(400, "bad-request", detail))
+
+    def _refuse(self, problem: Problem) -> None:
+        body = problem.body()
         head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {CONTENT_TYPE}\r\n"
+            f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
+        self._disarm()
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()

@@ -41,6 +41,23 @@ def segment(found: Segment | None) -> list[Plain] | None:
     ]
 
 
+def constraints(found: Segment | None) -> Plain | None:
+    """CONSTRAINTS of a segment, those that there are; None when there are none."""
+    if found is None or not found.constraints:
+        return None
+    way = found.constraints
+    named: Plain = {
+        "avoid-trunks": list(way.avoid_trunks),
+        "avoid-networks": list(way.avoid_networks),
+        "pass-trunks": list(way.pass_trunks),
+        "pass-networks": list(way.pass_networks),
+        "max-delay": None
+        if way.max_delay is None
+        else mbps(way.max_delay),  # a thousandth of it, exactly, as for rates
+    }
+    return {name: value for name, value in named.items() if value or value == 0}
+
+
 def service(view: ServiceView) -> Plain:
     """SERVICE without its tree."""
     return {
@@ -53,6 +70,7 @@ def service(view: ServiceView) -> Plain:
         "desired": view.desired.value,
         "change": view.change.value,
         "segment": segment(view.segment),
+        "constraints": constraints(view.segment),
         "error": fault(view.error),
         "conditions": [{"kind": c.kind, "where": c.where, "text": c.text} for c in view.conditions],
     }
@@ -70,6 +88,7 @@ def gone(network: str, id_: int) -> Plain:
         "desired": "RELEASED",
         "change": "none",
         "segment": None,
+        "constraints": None,
         "error": None,
         "conditions": [],
     }

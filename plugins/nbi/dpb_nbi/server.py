@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import ipaddress
 import logging
 import socket
+import ssl
 import threading
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
 from dpb_framework.contracts import BrokerApi, Nbi
 from dpb_framework.errors import ConfigInvalid
+from dpb_nbi import limits
+from dpb_nbi.access import Access, Audit
 from dpb_nbi.app import Application, create_app
 from dpb_nbi.protocol import Protocol
+from dpb_nbi.tls import context
 
 _log = logging.getLogger("dpb_nbi")
 
 GRACE: Final = 4
 """Seconds that answers under way get when the server stops."""
-_JOIN: Final = 9.0
-_KEEP_ALIVE: Final = 75
+_JOIN: Final = 7.0
+_BACKLOG: Final = 2048
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 class _Config(uvicorn.Config):
-    """uvicorn's, but that logging is left as the broker has configured it."""
+    """uvicorn's, but that logging is left as the broker has configured it, and TLS is ours."""
+
+    tls: ssl.SSLContext | None = None
+
+    def load(self) -> None:
+        """Load, with our TLS."""
+        super().load()
+        self.ssl = self.tls
 
     def configure_logging(self) -> None:
         return
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but that it tells when it answers, ends what is open in the application, and leaves no socket."""
+    """uvicorn's, but that it tells when it answers, ends what is open in the application, and leaves no socket.
+
+    Nor does it wait a minute for a handshake.
+    """
 
     def __init__(self, config: uvicorn.Config, app: Application, ready: threading.Event) -> None:
         super().__init__(config)
@@ -41,7 +57,23 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            kind: Any = self.config.http_protocol_class
+            made: asyncio.Protocol = kind(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+            )
+            return made
+
+        patience = limits.HANDSHAKE_SECONDS if self.config.ssl else None
+        self.servers = [
+            await loop.create_server(
+                protocol, sock=listener, ssl=self.config.ssl, backlog=_BACKLOG, ssl_handshake_timeout=patience
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
         self._ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -56,19 +88,56 @@ class RestNbi(Nbi):
     """REST: the interface of the first broker and `/api/v1`, on one port.
 
     `host` is an address or a name of this machine, `port` 0 to 65535; 0 takes a free one, which `address` tells.
+    `access`: who asks must be a user with a role. It is needed on all addresses but loopback, where not `insecure` says
+    that anybody may do anything. `certificate` and `key` (files, PEM) make it HTTPS; with `client_ca` a client's
+    certificate is a credential, too. `audit` is the file for a line about every change.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", port: int = 4753) -> None:
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 4753,
+        access: bool = False,
+        insecure: bool = False,
+        certificate: str = "",
+        key: str = "",
+        client_ca: str = "",
+        audit: str = "",
+    ) -> None:
         if not isinstance(host, str) or not host or "/" in host:
             raise ConfigInvalid("host", f"expected an address such as 127.0.0.1, got {host!r}"[:200])
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
             raise ConfigInvalid("port", f"expected a port from 0 to 65535, got {port!r}"[:200])
+        if access and insecure:
+            raise ConfigInvalid("insecure", "access is controlled already; leave one of the two out")
+        if key and not certificate:
+            raise ConfigInvalid("certificate", "a key needs its certificate")
+        if client_ca and not (certificate and access):
+            raise ConfigInvalid("client-ca", "certificates of clients need certificate, key and access = true")
         self._host = host
         self._port = port
+        self._controlled = access
+        self._insecure = insecure
+        self._files = (certificate, key, client_ca)
+        self._audit_path = audit
+        with contextlib.suppress(ValueError):  # a name: what it stands for is seen when it is bound
+            self._check_exposure(host)
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
+        self._access: Access | None = None
+        self._audit: Audit | None = None
         self._address = ""
+
+    def _check_exposure(self, address: str) -> None:
+        if ipaddress.ip_address(address.partition("%")[0]).is_loopback or self._controlled or self._insecure:
+            return
+        raise ConfigInvalid(
+            "access",
+            f"{address} can be reached from elsewhere: set access = true (and make a user: dpb admin-token), or"
+            f" insecure = true to let anybody do anything",
+        )
 
     @property
     def address(self) -> str:
@@ -80,33 +149,74 @@ class RestNbi(Nbi):
         with self._lock:
             if self._thread is not None:
                 return
+            certificate, key, client_ca = self._files
+            tls = context(certificate, key, client_ca) if certificate else None
             listener = self._bind()
-            app = create_app(broker)
-            ready = threading.Event()
-            config = _Config(
-                app,
-                http=Protocol,
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=GRACE,
-                backlog=2048,
-            )
-            server = _Server(config, app, ready)
-            thread = threading.Thread(target=_serve, args=(server, listener, ready), name="dpb-rest", daemon=True)
-            thread.start()
-            ready.wait()
-            if not server.started:
+            try:
+                self._check_exposure(listener.getsockname()[0])
+                self._audit = self._start_audit()
+                self._access = Access.enter(broker)
+                self._run(broker, listener, tls)
+            except BaseException:
                 listener.close()
-                raise ConfigInvalid("host", "the server did not start; the log tells why")
-            host, port = listener.getsockname()[:2]
-            self._server, self._thread = server, thread
-            self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+                self._leave()
+                raise
+
+    def _start_audit(self) -> Audit | None:
+        if not (self._audit_path or self._controlled or self._insecure):
+            return None
+        audit = Audit(self._audit_path)
+        audit.start()
+        return audit
+
+    def _run(self, broker: BrokerApi, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        assert self._access is not None
+        app = create_app(broker, self._access, self._audit, controlled=self._controlled)
+        host, port = listener.getsockname()[:2]
+        self._tell(host, tls)
+        ready = threading.Event()
+        config = _Config(
+            app,
+            http=type("Protocol", (Protocol,), {"limit": limits.connections()}),
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=limits.IDLE_SECONDS,
+            timeout_graceful_shutdown=GRACE,
+            backlog=_BACKLOG,
+        )
+        config.tls = tls
+        server = _Server(config, app, ready)
+        thread = threading.Thread(target=_serve, args=(server, listener, ready), name="dpb-rest", daemon=True)
+        thread.start()
+        ready.wait()
+        if not server.started:
+            raise ConfigInvalid("host", "the server did not start; the log tells why")
+        self._server, self._thread = server, thread
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._address = f"{'https' if tls else 'http'}://{place}"
+
+    def _tell(self, host: str, tls: ssl.SSLContext | None) -> None:
+        """Say what an operator should know who may not have meant it."""
+        assert self._access is not None
+        if self._insecure and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+            _log.warning("REST at %s: anybody who reaches it may do anything (insecure = true)", host)
+        if self._controlled and not self._access.registry.users:
+            _log.warning("REST at %s: there are no users yet; stop the broker and make one by dpb admin-token", host)
+        if self._controlled and tls is None and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+            _log.warning("REST at %s: credentials travel in the clear; set certificate and key", host)
+
+    def _leave(self) -> None:
+        access, audit = self._access, self._audit
+        self._access = self._audit = None
+        if audit is not None:
+            audit.close()
+        if access is not None:
+            access.leave()
 
     def _bind(self) -> socket.socket:
         try:
@@ -119,7 +229,7 @@ class RestNbi(Nbi):
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(where)
-            listener.listen(2048)
+            listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
             setting = "host" if error.errno in _NOT_HERE else "port"
@@ -141,6 +251,7 @@ class RestNbi(Nbi):
             thread.join(_JOIN)
             if thread.is_alive():
                 _log.error("the REST server did not end within %g s", _JOIN)
+            self._leave()
 
 
 def _serve(server: _Server, listener: socket.socket, ready: threading.Event) -> None:

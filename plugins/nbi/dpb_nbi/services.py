@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from dpb_framework.contracts import AggregatorManagement, Network, Service
 from dpb_framework.errors import DpbError, ServiceGone
 from dpb_framework.model import Status
 from dpb_nbi import codec, jsontext, operations, render
-from dpb_nbi.caller import identify
+from dpb_nbi.access import orders
+from dpb_nbi.access.orders import Kind
 from dpb_nbi.problems import in_segment
 from dpb_nbi.resource import Resource
 from dpb_nbi.wire import Request, Response, answer, answer_text
@@ -21,13 +22,15 @@ _LONG: Final = 100
 class Services(Resource):
     """`.../services`."""
 
+    kinds: ClassVar = {"POST": orders.CREATE}
+
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """List the services, by handle prefix and status if asked for."""
         prefix = codec.single(request.params, "handle-prefix") or ""
         wanted = frozenset(Status)
         if "status" in request.params:
             wanted = codec.statuses(codec.listed(request.params, "status"), "status")
-        found = self.broker.network(network).services(prefix)
+        found = self.network(request, network).services(prefix)
 
         def written() -> bytes:
             views = (service.view() for service in found)
@@ -37,20 +40,20 @@ class Services(Resource):
 
     async def on_post(self, request: Request, response: Response, network: str) -> None:
         """Make a service; with a segment define it, too, without waiting until it is established."""
-        found, caller = self.broker.network(network), identify(request)
+        found, asking = self.network(request, network), self.asking(request, network)
         body = await request.body()
         wanted = codec.wanted(jsontext.read(body) if body else {})
         known = (
             wanted.handle is not None and await self.calls.command(lambda: found.find(wanted.handle or "")) is not None
         )
         try:
-            service = await self.calls.command(lambda: found.create(caller, wanted.handle, wanted.segment))
+            service = await operations.create(asking, found, wanted.handle, wanted.segment)
         except DpbError as error:
             if wanted.segment is None:
                 raise
             raise in_segment(error, wanted.segment, codec.V1) from error
         if wanted.activate:
-            await operations.command(self.calls, service, "activate", caller)
+            await operations.command(asking, service, orders.ACTIVATE)
         if not known:
             response.set_header("Location", f"{quote(request.path)}/{service.id}")
         answer(response, render.service(service.view()), 200 if known else 201)
@@ -59,14 +62,16 @@ class Services(Resource):
 class OneService(Resource):
     """`.../services/{id}`."""
 
+    kinds: ClassVar = {"DELETE": orders.RELEASE}
+
     async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Show the service, in an aggregator with the trunks that it uses."""
-        service = operations.find(self.broker, network, id)
-        answer(response, _with_tree(self.broker.network(network), service))
+        found = self.network(request, network)
+        answer(response, _with_tree(found, operations.find(found, id)))
 
     async def on_delete(self, request: Request, response: Response, network: str, id: str) -> None:
         """Release it."""
-        await _command(self, "release", request, response, network, id)
+        await _command(self, orders.RELEASE, request, response, network, id)
 
 
 def _with_tree(network: Network, service: Service) -> dict[str, Any]:
@@ -76,12 +81,14 @@ def _with_tree(network: Network, service: Service) -> dict[str, Any]:
     return plain
 
 
-async def _command(resource: Resource, name: str, request: Request, response: Response, network: str, id_: str) -> None:
+async def _command(
+    resource: Resource, kind: Kind, request: Request, response: Response, network: str, id_: str
+) -> None:
     try:
-        service = operations.find(resource.broker, network, id_)
-        await operations.command(resource.calls, service, name, identify(request))
+        service = operations.find(resource.network(request, network), id_)
+        await operations.command(resource.asking(request, network), service, kind)
     except ServiceGone as error:
-        if name != "release":
+        if kind is not orders.RELEASE:
             raise
         answer(response, render.gone(error.network, error.service))
         return
@@ -91,79 +98,85 @@ async def _command(resource: Resource, name: str, request: Request, response: Re
 class Definition(Resource):
     """`.../services/{id}/define`."""
 
+    kinds: ClassVar = {"POST": orders.DEFINE}
+
     async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Define the service and wait until it is established."""
-        service = operations.find(self.broker, network, id)
-        asked, caller = codec.asked(await request.json()), identify(request)
-        view = await operations.define(self.calls, service, asked.segment, codec.V1, caller, wait=asked.wait)
+        service = operations.find(self.network(request, network), id)
+        asked, asking = codec.asked(await request.json()), self.asking(request, network)
+        view = await operations.define(asking, service, asked.segment, codec.V1, wait=asked.wait)
         answer(response, render.service(view))
 
 
 class Preparation(Resource):
     """`.../services/{id}/prepare`."""
 
+    kinds: ClassVar = {"POST": orders.PREPARE}
+
     async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Prepare a change without interruption and wait until it is prepared."""
-        service = operations.find(self.broker, network, id)
-        asked, caller = codec.asked(await request.json()), identify(request)
-        view = await operations.prepare(self.calls, service, asked.segment, codec.V1, caller, wait=asked.wait)
+        service = operations.find(self.network(request, network), id)
+        asked, asking = codec.asked(await request.json()), self.asking(request, network)
+        view = await operations.prepare(asking, service, asked.segment, codec.V1, wait=asked.wait)
         answer(response, render.service(view))
 
 
 class Command(Resource):
     """`.../services/{id}/activate` and the like."""
 
-    name: str
+    kinds: ClassVar = {"POST": orders.ACTIVATE}
 
     async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
         """Give the command; a body is ignored."""
-        await _command(self, self.name, request, response, network, id)
+        await _command(self, self.kinds["POST"], request, response, network, id)
 
 
 class Activation(Command):
     """`.../services/{id}/activate`."""
 
-    name = "activate"
+    kinds: ClassVar = {"POST": orders.ACTIVATE}
 
 
 class Deactivation(Command):
     """`.../services/{id}/deactivate`."""
 
-    name = "deactivate"
+    kinds: ClassVar = {"POST": orders.DEACTIVATE}
 
 
 class Reset(Command):
     """`.../services/{id}/reset`."""
 
-    name = "reset"
+    kinds: ClassVar = {"POST": orders.RESET}
 
 
 class Release(Command):
     """`.../services/{id}/release`."""
 
-    name = "release"
+    kinds: ClassVar = {"POST": orders.RELEASE}
 
 
 class Commit(Command):
     """`.../services/{id}/commit`."""
 
-    name = "commit"
+    kinds: ClassVar = {"POST": orders.COMMIT}
 
 
 class Abort(Command):
     """`.../services/{id}/abort`."""
 
-    name = "abort"
+    kinds: ClassVar = {"POST": orders.ABORT}
 
 
 class Awaiting(Resource):
     """`.../services/{id}/await`."""
 
+    kinds: ClassVar = {"GET": orders.AWAIT}
+
     async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Wait for one of the statuses that the query names."""
         statuses, seconds = codec.awaited_query(request.params, "status")
         try:
-            service = operations.find(self.broker, network, id)
+            service = operations.find(self.network(request, network), id)
         except ServiceGone as error:
             answer(response, render.gone(error.network, error.service))
             return

@@ -15,7 +15,7 @@ class Health(Resource):
 
     async def on_get(self, request: Request, response: Response) -> None:
         """Tell how the broker is."""
-        answer(response, dict(self.broker.health()))
+        answer(response, dict(self.desk.health(request.who)))
 
 
 class Description(Resource):
@@ -23,7 +23,7 @@ class Description(Resource):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._text = jsontext.write(document())
+        self._text = jsontext.write(document(controlled=context.controlled))
 
     async def on_get(self, request: Request, response: Response) -> None:
         """Describe the interface."""
@@ -35,14 +35,14 @@ class Events(Resource):
 
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """Stream what happens, from now or after the event that the client saw last."""
-        found = self.broker.network(network)
+        found = self.network(request, network)
         seen = after(request)
         self._head(response)
         response.stream = self.streams.open(found, seen, request)
 
     async def on_head(self, request: Request, response: Response, network: str) -> None:
         """Answer as for GET, without a stream."""
-        self.broker.network(network)
+        self.network(request, network)
         after(request)
         self._head(response)
 

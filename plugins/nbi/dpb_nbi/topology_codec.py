@@ -82,6 +82,17 @@ def _label_range(value: Any, path: str) -> LabelRange:
     return LabelRange(start, count, end)
 
 
+def trunks(value: Any, path: str) -> list[Trunk]:
+    """Return the trunks of a list of TRUNK; faults have their place in it."""
+    found = []
+    for i, item in enumerate(array(value, path)):
+        try:
+            found.append(trunk(item))
+        except BadArgument as error:
+            raise BadArgument(f"{path}[{i}].{error.path}", error.problem) from None
+    return found
+
+
 _TRUNK = ("name", "start", "end", "upstream", "downstream", "delay", "labels", "commissioned")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -17,6 +19,8 @@ _DECIMALS: Final = 60
 """How many digits before and after the point a number may have."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What no text holds that goes into the store."""
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
+"""A time with its zone, as RFC 3339 writes it."""
 DIGITS = re.compile(r"[0-9]{1,18}")
 """An id, a number of an event, or a label as text."""
 
@@ -77,6 +81,8 @@ def number(value: Any, path: str, what: str) -> int | Decimal:
     """Return *value* if it is a finite number; `what` says what is expected, for the error's text."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise BadArgument(path, f"expected {what}, got {kind(value)}")
+    if isinstance(value, Decimal) and value.is_nan():
+        raise BadArgument(path, f"expected {what}, got NaN")
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
         # Written out, or made a Fraction, 1e-999999999 would be a gigabyte.
@@ -115,6 +121,16 @@ def delay(value: Any, path: str) -> int:
     if micros.denominator != 1:
         raise BadArgument(path, "a delay is a whole number of microseconds: at most three decimals of a millisecond")
     return int(micros)
+
+
+def moment(value: Any, path: str) -> datetime | None:
+    """Return a time with its zone (RFC 3339), or None for null."""
+    if value is None:
+        return None
+    if isinstance(value, str) and MOMENT.fullmatch(value):
+        with contextlib.suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(value).astimezone(UTC)
+    raise BadArgument(path, f"expected a time with its zone, such as 2030-01-31T12:00:00Z, got {kind(value)}")
 
 
 def digits(value: str) -> int | None:

@@ -8,11 +8,15 @@ from typing import Any, Final
 
 import falcon.asgi
 
+from dpb_nbi.access import Identity
 from dpb_nbi.jsontext import read, write
 from dpb_nbi.problems import CONTENT_TYPE, Problem
 
 MAX_BODY: Final = 1_000_000
 """The longest body that is read, in bytes."""
+
+CERTIFICATE: Final = "dpb.certificate"
+"""Where in ASGI's scope the name stands that a client's certificate proves."""
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
@@ -22,7 +26,10 @@ Response = falcon.asgi.Response
 class Request(falcon.asgi.Request):
     """A request that knows when its client goes away."""
 
-    __slots__ = ("_next_event",)
+    __slots__ = ("_next_event", "who")
+
+    who: Identity
+    """Who asks; the gate puts it there before any resource sees the request."""
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ from dpb_framework.errors import (
     TrunkExists,
     TrunkUnknown,
 )
+from dpb_framework.memory import MemoryStore
 from dpb_framework.model import (
     STABLE,
     Change,
@@ -40,8 +41,10 @@ from dpb_framework.model import (
     Fault,
     Fragment,
     NetworkModel,
+    Proposal,
     Segment,
     ServiceView,
+    Share,
     Status,
     Step,
     Terminal,
@@ -310,7 +313,7 @@ class FakeNetwork(Network):
             chosen.append(End(Circuit(name, label), end.flow))
         if not self.late_refusal and max(end.flow.ingress for end in segment.ends) > self.capacity:
             raise NoCapacity(self._name, f"no tree has {self.capacity + 1} kbit/s left")
-        return Segment(chosen)
+        return Segment(chosen, segment.constraints)
 
     def drive(self, service: FakeService) -> None:
         if not self.paused:
@@ -460,6 +463,28 @@ class FakeAggregator(FakeSwitch, AggregatorManagement):
         del self._trunks[name]
         self.tell(EventKind.TRUNK, {"name": name, "present": False})
 
+    @answered
+    def plan(self, segments, scenario):
+        for name in (*scenario.failed, *scenario.drained):
+            self.trunk(name)
+        for trunk in scenario.added:
+            if trunk.name in self._trunks:
+                raise TrunkExists(self._name, trunk.name)
+            self._check_place(":".join(trunk.start))
+        self.asked = (segments, scenario)
+        usable = [name for name in sorted(self._trunks) if name not in (*scenario.failed, *scenario.drained)]
+        found = []
+        for segment in segments:
+            if usable:
+                shares = [Share(name, 1000, 2500, 7000, 5000, 9) for name in usable]
+                found.append(Proposal(None, None, shares, ("left:a~b",), ("left", "right"), 12, "quick"))
+            else:
+                refusal = NoCapacity(
+                    self._name, "no trunk", True, {"terminals": [e.circuit.terminal for e in segment.ends]}
+                )
+                found.append(Proposal(None, Fault.of(refusal)))
+        return found
+
     def tree(self, service):
         segment = self.service(service).segment
         return [Tunnel(name, 7, 1000, 2500) for name in sorted(self._trunks)] if segment else []
@@ -473,6 +498,8 @@ class FakeBroker(BrokerApi):
         self.switch = FakeSwitch("slough", "x", "y")
         self._networks = {n.name: n for n in (self.aggregator, self.switch, FakeNetwork("far", "p", "q"))}
         self._workers = ThreadPoolExecutor(2)
+        self.store = MemoryStore()
+        self.store.open()
         self.stopped = False
 
     def network(self, name):

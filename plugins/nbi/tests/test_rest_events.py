@@ -181,7 +181,7 @@ def test_an_event_is_written_in_one_line_whatever_it_tells():
 
 def test_a_stream_that_was_put_aside_too_long_begins_anew():
     async def run():
-        stream = events.Stream(0)
+        stream = events.Stream(0, lambda: True)
         stream.hold()
         big = b"x" * (events.MAX_PENDING // 2 + 1)
         stream.feed([(1, big)], big)

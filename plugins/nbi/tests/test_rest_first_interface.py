@@ -134,8 +134,6 @@ def test_a_body_of_another_shape_is_refused(client, body, field):
         "",
         "  ",
         "{",
-        '{"segment": NaN}',
-        '{"segment": -Infinity}',
         '{"segment": [], "segment": []}',
         b'{"segment": "\xff"}',
         b"\xef\xbb\xbf{}",
@@ -292,3 +290,14 @@ def test_an_unforeseen_fault_is_a_problem_and_a_line_in_the_log(client, broker, 
 def test_a_broker_that_stops_says_so(client, broker):
     broker.stopped = True
     client.post("/network/aggr/create-service").problem(503, "stopped")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("field", ["ingress-bw", "egress-bw", "label"])
+def test_what_is_no_number_is_refused_with_its_field(client, number, field):
+    ends = ['{"terminal-name": "a", "label": 1, "ingress-bw": 1, "egress-bw": 1}'] * 2
+    ends[1] = ends[1].replace(f'"{field}": 1', f'"{field}": {number}')
+    body = f'{{"segment": [{", ".join(ends)}]}}'
+    one = f"/network/aggr/service/{create(client)}"
+    client.post(f"{one}/define", body).problem(422, "bad-argument", f"segment[1].{field}")
+    client.post(f"{one}/define", '{"segment": NaN}').problem(422, "bad-argument", "segment")

@@ -79,7 +79,7 @@ def test_errors_of_a_trunk(error, status, field):
 def test_every_error_has_a_status_and_those_of_the_table_are_errors():
     known = {e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, DpbError) and e is not DpbError}
     assert {e for e in STATUSES if e.__module__ == errors.__name__} < known
-    assert set(STATUSES.values()) == {400, 404, 422, 503}
+    assert set(STATUSES.values()) == {400, 401, 403, 404, 422, 503}
     assert Problem.of(errors.ServiceLogic("n", 1, "define", "x")).status == 409
 
 

@@ -198,6 +198,7 @@ def test_a_service_lives(client):
         "desired": "DORMANT",
         "change": "none",
         "segment": None,
+        "constraints": None,
         "error": None,
         "conditions": [],
     }
@@ -295,7 +296,8 @@ def test_conditions_and_errors_are_shown(client, broker):
     found = client.get(one).json
     assert found["conditions"] == [{"kind": "unconfirmed", "where": "left", "text": "no contact"}]
     assert found["error"]["code"] == "no-capacity"
-    assert found["error"]["facts"] == {"network": "aggr", "reason": "no tree has 10000 kbit/s left"}
+    why = {"network": "aggr", "reason": "no tree has 10000 kbit/s left", "proved": False, "certificate": {}}
+    assert found["error"]["facts"] == why
 
 
 def test_an_await_shows_the_service(client, make_client, broker):
@@ -327,3 +329,41 @@ def test_facts_never_hide_the_shape_of_a_problem(client):
     client.post(f"{AGGR}/services/1/define", {"segment": segment(("a", 1), ("b", 1))})
     found = client.post(f"{AGGR}/services/1/define", {"segment": segment(("a", 1), ("b", 2))})
     assert found.problem(409, "service-logic")["command"] == "define"
+
+
+CONSTRAINTS = {
+    "avoid-trunks": ["t2", "t9"],
+    "avoid-networks": ["reading"],
+    "pass-trunks": ["t1"],
+    "pass-networks": ["slough"],
+    "max-delay": 12.5,
+}
+
+
+def test_constraints_reach_the_network_and_are_told(client, broker):
+    made = client.post(f"{AGGR}/services", {"segment": segment(("a", 1), ("b", 1)), "constraints": CONSTRAINTS})
+    assert made.status == 201, made.body
+    assert made.json["constraints"] == CONSTRAINTS
+    found = broker.network("aggr").service(made.json["id"]).segment.constraints
+    assert (found.avoid_trunks, found.pass_networks, found.max_delay) == (("t2", "t9"), ("slough",), 12500)
+    few = {"segment": segment(("a", 2), ("b", 2)), "constraints": {"max-delay": 0, "avoid-trunks": []}}
+    few = client.post(f"{AGGR}/services", few)
+    assert few.json["constraints"] == {"max-delay": 0}
+
+
+@pytest.mark.parametrize(
+    ("constraints", "field"),
+    [
+        ({"avoid": []}, "constraints.avoid"),
+        ({"avoid-trunks": "t1"}, "constraints.avoid-trunks"),
+        ({"avoid-trunks": [1]}, "constraints.avoid-trunks[0]"),
+        ({"avoid-trunks": ["t1"], "pass-trunks": ["t1"]}, "constraints.pass-trunks"),
+        ({"max-delay": -1}, "constraints.max-delay"),
+        ({"max-delay": 0.0001}, "constraints.max-delay"),
+        ([], "constraints"),
+    ],
+)
+def test_a_wrong_constraint_is_named(client, constraints, field):
+    body = {"segment": segment(("a", 1), ("b", 1)), "constraints": constraints}
+    code = "segment-invalid" if "pass" in field else "bad-argument"
+    client.post(f"{AGGR}/services", body).problem(422, code, field)

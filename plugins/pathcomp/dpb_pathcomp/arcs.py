@@ -7,7 +7,7 @@ search unless they, or what hangs on them, are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from random import Random
 from typing import TypeAlias
 
@@ -74,6 +74,17 @@ class Arcs:
                 best[vertex] = far
                 vertex = parent[vertex]
         return best
+
+    def near(self, best: Sequence[int]) -> list[int]:
+        """Return the vertices that a search has reached, with whatever hangs on them and was closed to it."""
+        found = []
+        for vertex in range(self.topology.vertices):
+            anchor = vertex
+            while best[anchor] == CLOSED:
+                anchor = self.parent[anchor]
+            if best[anchor] < self.far:
+                found.append(vertex)
+        return found
 
     def preferring(self, edges: Collection[int]) -> list[tuple[Arc, ...]]:
         """Return the arcs with those of *edges* nearly free."""

@@ -2,7 +2,8 @@
 
 Trunks that cannot carry any part of the request are left out. A tree grows from one terminal by the cheapest path to
 the nearest terminal that is not joined yet; then the load of each trunk follows from the tree. Where a trunk falls
-short, the worst is left out and a new tree grows, until one fits or a terminal is out of reach.
+short, the worst is left out and a new tree grows, until one fits or a terminal is out of reach. Before it refuses, the
+complete search is asked (`exact`): what fits is not refused, and what is refused is proved not to fit.
 """
 
 from __future__ import annotations
@@ -11,32 +12,42 @@ from heapq import heappop, heappush
 
 from attrs import frozen
 
-from dpb_framework.contracts.algorithm import Algorithm, Demand, Outcome, Planner, Residual, Topology, Tree
+from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.errors import ConfigInvalid
 from dpb_pathcomp.arcs import CLOSED, Arc, Arcs
+from dpb_pathcomp.exact import WORK, ExactPlanner
+from dpb_pathcomp.mirror import Mirror
 from dpb_pathcomp.refusal import cut_off, tired
+from dpb_pathcomp.shortness import keeps
+from dpb_pathcomp.weights import COSTS
 
 
 class Bast(Algorithm):
     """Bandwidth-aware spanning tree.
 
     `seed` decides where trees begin. `work` bounds a request: once so many switches were visited, in all its rounds
-    together, no new round begins and the answer is `NoTree`, not proved; 40,000 are about 50 ms. `ConfigInvalid`
-    unless both are ints and `work` is at least 1.
+    together, no new round begins; 40,000 are about 50 ms. `complete`: the complete search is asked before a refusal;
+    without it a refusal may be one without proof. `ConfigInvalid` unless numbers are ints and `work` is at least 1.
     """
 
-    def __init__(self, *, seed: int = 0, work: int = 40_000) -> None:
+    constraints = True
+
+    def __init__(self, *, seed: int = 0, work: int = 40_000, complete: bool = True) -> None:
         for name, value in (("seed", seed), ("work", work)):
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ConfigInvalid(name, f"expected a whole number, got {value!r}"[:200])
         if work < 1:
             raise ConfigInvalid("work", f"expected 1 or more, got {work}")
+        if not isinstance(complete, bool):
+            raise ConfigInvalid("complete", f"expected true or false, got {complete!r}"[:200])
         self.seed = seed
         self.work = work
+        self.complete = complete
 
     def planner(self, topology: Topology) -> BastPlanner:
         """Return a planner for this shape: O(vertices + edges)."""
-        return BastPlanner(Arcs(topology, self.seed), self.work)
+        exact = ExactPlanner(Mirror(topology, COSTS["delay"]), WORK) if self.complete else None
+        return BastPlanner(Arcs(topology, self.seed), self.work, exact)
 
 
 @frozen
@@ -53,16 +64,47 @@ class _Ask:
 class BastPlanner(Planner):
     """Plans on one topology. An answer depends on the arguments and the seed only, not on what was asked before."""
 
-    def __init__(self, arcs: Arcs, work: int) -> None:
+    def __init__(self, arcs: Arcs, work: int, exact: ExactPlanner | None) -> None:
         self._arcs = arcs
         self._work = work
+        self._exact = exact
 
     def plan(self, demand: Demand, residual: Residual) -> Outcome:
         """Return a tree of cheapest paths on which the demand fits, or `NoTree`.
 
         The worst trunk of a tree that does not fit is the one that lacks most, in kbit/s, in either direction; among
-        equals the first met. A refusal is proved when no trunk had to be left out, or just one (then every tree needs
-        that one, for the same load).
+        equals the first met. What must be passed, a delay that is not kept, and refusals are the complete search's.
+        """
+        if demand.pass_vertices or demand.pass_edges:
+            return self._ask_exact(demand, residual, _unable("passes what it must"))
+        outcome = self.quickly(demand, residual)
+        if isinstance(outcome, Tree):
+            if demand.max_delay is None or keeps(self._arcs.topology, outcome.edges, demand):
+                return outcome
+            return self._ask_exact(demand, residual, _unable(f"keeps within {demand.max_delay} us"))
+        if outcome.proved and self._exact is not None:
+            told = self._exact.refuse_cut(demand, residual, outcome.facts["certificate"]["near"])
+            return told or outcome
+        return self._ask_exact(demand, residual, outcome)
+
+    def _ask_exact(self, demand: Demand, residual: Residual, refusal: NoTree) -> Outcome:
+        """Return the complete search's answer, or *refusal* where it has none."""
+        if self._exact is None:
+            return refusal
+        outcome = self._exact.plan(demand, residual)
+        if isinstance(outcome, Tree):
+            delays = self._arcs.topology.delays
+            note = f"found by the complete search{'; ' if outcome.note else ''}{outcome.note}"
+            return Tree(outcome.edges, sum(delays[edge] for edge in outcome.edges), note)
+        if outcome.proved or refusal.proved:
+            return outcome if outcome.proved else refusal
+        return NoTree(f"{refusal.reason}; the complete search gave up, so a tree may exist", False, refusal.facts)
+
+    def quickly(self, demand: Demand, residual: Residual) -> Outcome:
+        """Return the answer of the rule alone, whatever must be passed and however long it takes.
+
+        A refusal is proved when no trunk had to be left out, or just one (then every tree needs that one, for the same
+        load); the certificate is the cut.
         """
         shape = self._arcs
         if len(set(demand.vertices)) < 2:
@@ -82,7 +124,10 @@ class BastPlanner(Planner):
             if missing:
                 reached = [CLOSED < distance < shape.far for distance in best]
                 closed = [distance == CLOSED for distance in best]
-                return cut_off(shape.topology, demand, residual, reached, closed, (ask.away, ask.back), left_out)
+                refusal = cut_off(shape.topology, demand, residual, reached, closed, (ask.away, ask.back), left_out)
+                if refusal.proved:
+                    refusal.facts["certificate"] = {"kind": "cut", "near": shape.near(best)}
+                return refusal
             worst, lack = _worst(tree, ask, upstream, downstream) if len(ask.ingress) > 2 else (-1, 0)
             if not lack:
                 return _answer(shape.topology, tree, len(left_out))
@@ -91,6 +136,10 @@ class BastPlanner(Planner):
             left_out[worst] = lack
             upstream[worst] = -1
         return tired(shape.topology, demand, left_out)
+
+
+def _unable(what: str) -> NoTree:
+    return NoTree(f"given up: no tree that {what} was found")
 
 
 def _ask(demand: Demand, start: list[int]) -> _Ask:
@@ -107,7 +156,7 @@ def _ask(demand: Demand, start: list[int]) -> _Ask:
         return _Ask(root, ingress, egress, min(ingress[root], egress[far]), min(ingress[far], egress[root]))
     root = min(ingress, key=start.__getitem__)
     # No trunk of any tree carries less, either way, than the smallest rate of a terminal.
-    least = max(demand.least, min(min(ingress.values()), min(egress.values())))
+    least = min(min(ingress.values()), min(egress.values()))
     return _Ask(root, ingress, egress, least, least)
 
 

@@ -9,8 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dpb_framework.contracts.algorithm import Demand, NoTree, Residual, Topology
-
-_SHOWN = 6
+from dpb_pathcomp.naming import place, places, trunk, trunks
 
 
 def cut_off(
@@ -42,13 +41,13 @@ def cut_off(
     scarcest = _most(lacks) if lacks else _most(out)
     joined = [vertex for vertex in dict.fromkeys(demand.vertices) if reached[vertex]]
     missing = [vertex for vertex in dict.fromkeys(demand.vertices) if not reached[vertex]]
-    who = f"{_places(topology, missing)} cannot be joined with {_places(topology, joined)}"
+    who = f"{places(topology, missing)} cannot be joined with {places(topology, joined)}"
     if scarcest is None:
         why = "no trunk leads from one to the other"
     elif not lacks:
-        why = f"no trunk between them has anything left ({_trunks(topology, out)})"
+        why = f"no trunk between them has anything left ({trunks(topology, out)})"
     else:
-        one = f"{_trunk(topology, scarcest)} lacks {max(1, lacks[scarcest])} kbit/s"
+        one = f"{trunk(topology, scarcest)} lacks {max(1, lacks[scarcest])} kbit/s"
         why = f"the only trunk between them, {one}" if len(cut) == 1 else f"of {len(cut)} trunks between them {one}"
     return NoTree(
         f"{who}: {why}",
@@ -62,13 +61,13 @@ def tired(topology: Topology, demand: Demand, left_out: Mapping[int, int]) -> No
     """Tell that the bound on the work was met; what was *left_out* by then (edge to lack in kbit/s) is not empty."""
     scarcest = _most(left_out)
     assert scarcest is not None
-    places = list(dict.fromkeys(demand.vertices))
+    everyone = list(dict.fromkeys(demand.vertices))
     return NoTree(
-        f"no tree joining {_places(topology, places)} was found within the bound on the work:"
-        f" {len(left_out)} trunks were left out, of them {_trunk(topology, scarcest)} lacks"
+        f"no tree joining {places(topology, everyone)} was found within the bound on the work:"
+        f" {len(left_out)} trunks were left out, of them {trunk(topology, scarcest)} lacks"
         f" {left_out[scarcest]} kbit/s",
         proved=False,
-        facts=_facts(topology, places, [], [], scarcest, left_out, left_out),
+        facts=_facts(topology, everyone, [], [], scarcest, left_out, left_out),
     )
 
 
@@ -82,34 +81,14 @@ def _facts(
     left_out: Collection[int],
 ) -> dict[str, Any]:
     return {
-        "cut_off": [_place(topology, vertex) for vertex in missing],
-        "joined": [_place(topology, vertex) for vertex in joined],
-        "trunks": [_trunk(topology, edge) for edge in cut],
-        "scarcest": None if scarcest is None else _trunk(topology, scarcest),
+        "cut_off": [place(topology, vertex) for vertex in missing],
+        "joined": [place(topology, vertex) for vertex in joined],
+        "trunks": [trunk(topology, edge) for edge in cut],
+        "scarcest": None if scarcest is None else trunk(topology, scarcest),
         "lacks": 0 if scarcest is None else lacks[scarcest],
-        "left_out": [_trunk(topology, edge) for edge in left_out],
+        "left_out": [trunk(topology, edge) for edge in left_out],
     }
 
 
 def _most(lacks: Mapping[int, int]) -> int | None:
     return max(lacks, key=lambda edge: (lacks[edge], -edge), default=None)
-
-
-def _trunk(topology: Topology, edge: int) -> str:
-    return topology.names[edge] if topology.names else str(edge)
-
-
-def _place(topology: Topology, vertex: int) -> str:
-    return topology.vertex_names[vertex] if topology.vertex_names else str(vertex)
-
-
-def _trunks(topology: Topology, edges: Collection[int]) -> str:
-    return _listing([_trunk(topology, edge) for edge in edges])
-
-
-def _places(topology: Topology, vertices: Collection[int]) -> str:
-    return _listing([_place(topology, vertex) for vertex in vertices])
-
-
-def _listing(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

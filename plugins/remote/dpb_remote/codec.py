@@ -12,10 +12,12 @@ import attrs
 from dpb_framework import errors
 from dpb_framework.errors import BadArgument, DpbError, Remembered
 from dpb_framework.model import (
+    FREE,
     Change,
     Chord,
     Circuit,
     Condition,
+    Constraints,
     Desired,
     End,
     Fault,
@@ -40,6 +42,7 @@ _KINDS: Final[Mapping[str, type[DpbError]]] = {
     if isinstance(kind, type) and issubclass(kind, DpbError) and kind not in (DpbError, Remembered)
 }
 _WORDS: Final = {"terminal": "terminal-name", "ingress": "ingress-bw", "egress": "egress-bw"}
+_NAMED: Final = ("avoid_trunks", "avoid_networks", "pass_trunks", "pass_networks")
 _SHAPE: Final = frozenset({"type", "title", "status", "code", "detail", "field"})
 
 
@@ -69,31 +72,48 @@ def understood(make: Callable[..., T], *data: Any) -> T:
         raise Garbled(f"it says what is not understood ({type(error).__name__}: {told})") from error
 
 
-def segment(found: list[Plain] | None) -> Segment | None:
-    """SEGMENT, rates in Mbit/s."""
+def segment(found: list[Plain] | None, way: Plain | None = None) -> Segment | None:
+    """SEGMENT, rates in Mbit/s, with its CONSTRAINTS."""
     if found is None:
         return None
-    return Segment(
+    ends = (
         End(Circuit(end["terminal"], end["label"]), TrafficFlow(_rate(end["ingress"]), _rate(end["egress"])))
         for end in found
     )
+    return Segment(ends, constraints(way))
 
 
 def _rate(found: Any) -> int:
     return found * 1000 if type(found) is int else kbps(found)
 
 
-def plain_segment(found: Segment) -> list[Plain]:
-    """The other way round. `BadArgument` for a rate that the other side could not even read."""
-    return [
-        {
-            "terminal": end.circuit.terminal,
-            "label": end.circuit.label,
-            "ingress": mbps(end.flow.ingress),
-            "egress": mbps(end.flow.egress),
-        }
-        for end in found.ends
-    ]
+def constraints(found: Plain | None) -> Constraints:
+    """What is asked of the way."""
+    if not found:
+        return FREE
+    named = {name: found.get(name.replace("_", "-")) or () for name in _NAMED}
+    greatest = found.get("max-delay")
+    return Constraints(**named, max_delay=None if greatest is None else _thousandths(greatest))
+
+
+def plain_definition(found: Segment) -> Plain:
+    """A segment and its constraints. `BadArgument` for a rate that the other side could not even read."""
+    plain: Plain = {
+        "segment": [
+            {
+                "terminal": end.circuit.terminal,
+                "label": end.circuit.label,
+                "ingress": mbps(end.flow.ingress),
+                "egress": mbps(end.flow.egress),
+            }
+            for end in found.ends
+        ]
+    }
+    way = found.constraints
+    if way:
+        asked: Plain = {name.replace("_", "-"): list(getattr(way, name)) for name in _NAMED}
+        plain["constraints"] = asked | {"max-delay": None if way.max_delay is None else mbps(way.max_delay)}
+    return plain
 
 
 def view(found: Plain, network: str) -> ServiceView:
@@ -107,7 +127,7 @@ def view(found: Plain, network: str) -> ServiceView:
         Status(found["status"]),
         Desired(found["desired"]),
         Change(found["change"]),
-        segment(found["segment"]),
+        segment(found["segment"], found.get("constraints")),
         None if fault is None else Fault(fault["code"], fault["text"], fault["facts"]),
         tuple(Condition(c["kind"], c["where"], c["text"]) for c in found["conditions"]),
     )

@@ -197,7 +197,7 @@ class Remote(Copy):
                 body["handle"] = handle
             if segment is not None:
                 segment.check()
-                body["segment"] = codec.plain_segment(segment)
+                body |= codec.plain_definition(segment)
         except DpbError as error:
             reply.fail(error)
             return

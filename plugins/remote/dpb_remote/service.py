@@ -118,7 +118,7 @@ class RemoteService(ToldService):
                     self._preparing.append(reply)
                     return
                 self._next = segment
-            body = {"segment": codec.plain_segment(segment), "wait": False}
+            body = {**codec.plain_definition(segment), "wait": False}
         self._post(name, body, partial(self._answered, name, reply))
 
     def _post(self, name: str, body: codec.Plain | None, then: Callable[[Reply[Answer]], None]) -> None:

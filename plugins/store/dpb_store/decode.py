@@ -26,8 +26,10 @@ from dpb_framework.contracts.store import (
 )
 from dpb_framework.errors import ConfigInvalid
 from dpb_framework.model import (
+    FREE,
     Change,
     Circuit,
+    Constraints,
     Desired,
     End,
     Event,
@@ -90,7 +92,7 @@ def contents(rows: Rows) -> dict[type[Record], list[Record]]:
         TerminalRecord: list(_terminals(rows)),
         TrunkRecord: list(_trunks(rows)),
         ServiceRecord: [_service(row) for row in rows(tables.service)],
-        SegmentRecord: list(_segments(rows(tables.circuit))),
+        SegmentRecord: list(_segments(rows)),
         AttemptRecord: list(_attempts(rows)),
         ModelRecord: [
             ModelRecord(network, inferior, _built(NetworkModel, text))
@@ -135,15 +137,21 @@ def _service(row: Row) -> ServiceRecord:
     )
 
 
-def _segments(rows: Iterable[Row]) -> Iterable[Record]:
-    for (network, service, role), group in groupby(rows, _owner3):
+def _segments(rows: Rows) -> Iterable[Record]:
+    constraints = {
+        (network, service, role): _built(Constraints, text)
+        for network, service, role, text in rows(tables.segment_constraints)
+    }
+    for owner, group in groupby(rows(tables.circuit), _owner3):
+        network, service, role = owner
         asked = []
         chosen = []
         for _, _, _, _, terminal, asked_label, label, ingress, egress in group:
             end = End(Circuit(terminal, label), _flow(ingress, egress))
             chosen.append(end)
             asked.append(end if asked_label == label else End(Circuit(terminal, asked_label), end.flow))
-        yield SegmentRecord(network, service, _ROLES[role], Segment(asked), Segment(chosen))
+        way = constraints.get(owner, FREE)
+        yield SegmentRecord(network, service, _ROLES[role], Segment(asked, way), Segment(chosen, way))
 
 
 def _attempts(rows: Rows) -> Iterable[Record]:

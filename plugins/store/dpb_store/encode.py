@@ -79,16 +79,16 @@ class Group:
                     del rows[key]
 
 
-_DROPPED: dict[type[Record], Table] = {
-    NetworkRecord: tables.network,
-    TerminalRecord: tables.terminal,
-    TrunkRecord: tables.trunk,
-    ServiceRecord: tables.service,
-    SegmentRecord: tables.circuit,
-    AttemptRecord: tables.attempt,
-    EventRecord: tables.event,
-    ModelRecord: tables.inferior_model,
-    Item: tables.item,
+_DROPPED: dict[type[Record], tuple[Table, ...]] = {
+    NetworkRecord: (tables.network,),
+    TerminalRecord: (tables.terminal,),
+    TrunkRecord: (tables.trunk,),
+    ServiceRecord: (tables.service,),
+    SegmentRecord: (tables.circuit, tables.segment_constraints),
+    AttemptRecord: (tables.attempt,),
+    EventRecord: (tables.event,),
+    ModelRecord: (tables.inferior_model,),
+    Item: (tables.item,),
 }
 
 
@@ -98,8 +98,9 @@ def work(group: Group, statements: Statements) -> Work:
     `ValueError` or `TypeError` for a record that cannot be kept; the text says which and why.
     """
     result: Work = []
-    for table, keys in group.drops.items():
-        result.append((statements.drop[_DROPPED[table]], [_plain_key(key) for key in keys]))
+    for kind, keys in group.drops.items():
+        rows = [_plain_key(key) for key in keys]
+        result += [(statements.drop[table], rows) for table in _DROPPED[kind]]
     for table, encode in _ENCODERS:
         records = group.puts.get(table)
         if records:
@@ -175,10 +176,15 @@ def _services(records: dict[Key, Any], statements: Statements, work: Work) -> No
 def _segments(records: dict[Key, Any], statements: Statements, work: Work) -> None:
     owners: list[Row] = []
     rows: list[Row] = []
+    constraints: list[Row] = []
     for r in records.values():
         network, service, role = r.network, r.service, r.role.value
         owners.append((network, service, role))
         asked, chosen = r.asked.ends, r.chosen.ends
+        if r.asked.constraints != r.chosen.constraints:
+            raise ValueError(f"what is chosen for service {service} has other constraints than what was asked")
+        if r.asked.constraints:
+            constraints.append((network, service, role, _json(plain(r.asked.constraints))))
         if len(asked) != len(chosen) or not asked:
             raise ValueError(f"service {service} asked for {len(asked)} circuits, {len(chosen)} are chosen")
         for i, (a, c) in enumerate(zip(asked, chosen, strict=True)):
@@ -192,6 +198,9 @@ def _segments(records: dict[Key, Any], statements: Statements, work: Work) -> No
             )
     work.append((statements.drop[tables.circuit], owners))
     work.append((statements.put[tables.circuit], rows))
+    work.append((statements.drop[tables.segment_constraints], owners))
+    if constraints:
+        work.append((statements.put[tables.segment_constraints], constraints))
 
 
 def _attempts(records: dict[Key, Any], statements: Statements, work: Work) -> None:
@@ -243,8 +252,10 @@ _ENCODERS: tuple[tuple[type[Record], Callable[[dict[Key, Any], Statements, Work]
 
 
 def segment_json(segment: Segment) -> str:
-    """Return a subservice's segment as text, [terminal, label, ingress, egress] for each end.
+    """Return a subservice's segment as text, [terminal, label, ingress, egress] for each end; it has no constraints.
 
     `decode.segment` reads it. Seven to a service, in every admission: not by the converter, which is for what is rare.
     """
+    if segment.constraints:
+        raise ValueError("the segment of a subservice has constraints")
     return _json([[e.circuit.terminal, e.circuit.label, e.flow.ingress, e.flow.egress] for e in segment.ends])

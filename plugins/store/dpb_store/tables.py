@@ -133,6 +133,17 @@ circuit = _table(
     _int("egress"),
 )
 
+segment_constraints = _table(
+    "segment_constraints",
+    ("network", "service", "role"),
+    service,
+    _name("network"),
+    _int("service"),
+    _name("role"),
+    _name("constraints"),
+)
+"""Only of segments that have any."""
+
 attempt = _table(
     "attempt",
     ("network", "service", "number"),

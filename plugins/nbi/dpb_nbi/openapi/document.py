@@ -10,10 +10,13 @@ from dpb_nbi.openapi.schemas import SCHEMAS, STATUS, TEXT, WAIT, array, ref
 
 _PROBLEMS: Final = {
     400: "The body is no JSON, or is missing.",
-    404: "There is no such network, service, terminal or trunk.",
+    401: "No credential, or none that holds.",
+    403: "The role that `role` names is needed, or the service is another owner's.",
+    404: "There is no such network, service, terminal, trunk, user or token, or none that the caller may know of.",
     409: "The state of the network refuses.",
     413: "The body is longer than 1 MB.",
     422: "A field is missing, superfluous, of the wrong type or out of range.",
+    429: "The caller has too many event streams or waiting calls open.",
     500: "A fault that nobody foresaw; the log tells more.",
     503: "The store cannot keep the change, an inferior cannot be reached, or the broker is stopping.",
 }
@@ -22,7 +25,15 @@ _PATH: Final[dict[str, dict[str, Any]]] = {
     "network": {**TEXT, "minLength": 1},
     "terminal": {**TEXT, "minLength": 1},
     "trunk": {**TEXT, "minLength": 1},
+    "user": {**TEXT, "minLength": 1},
+    "token": {**TEXT, "minLength": 1},
     "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+}
+
+
+_SCHEMES: Final[dict[str, dict[str, str]]] = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A token of dpb token create."},
+    "password": {"type": "http", "scheme": "basic", "description": "A user with password, or with a token for one."},
 }
 
 
@@ -54,7 +65,7 @@ def _operation(
     responses: dict[str, Any] = {str(status): success}
     if also is not None:
         responses[str(also)] = success
-    for code in sorted({*problems, *(_BODY if body else ()), 500}):
+    for code in sorted({*problems, *(_BODY if body else ()), 401, 403, 500}):
         responses[str(code)] = {
             "description": _PROBLEMS[code],
             "content": {"application/problem+json": {"schema": ref("Problem")}},
@@ -84,9 +95,11 @@ def _first() -> dict[str, dict[str, Any]]:
         },
         f"{root}/service/{{id}}/await-status": {
             "get": _operation(
-                "first-await", "Wait for a status.", "FirstStatus", 404, 422, 503, query=_await_query("acceptable")
+                "first-await", "Wait for a status.", "FirstStatus", 404, 422, 429, 503, query=_await_query("acceptable")
             ),
-            "post": _operation("first-await-post", "Wait for a status.", "FirstStatus", 404, 503, body="FirstAwait"),
+            "post": _operation(
+                "first-await-post", "Wait for a status.", "FirstStatus", 404, 429, 503, body="FirstAwait"
+            ),
         },
     }
     for command in ("activate", "deactivate", "reset", "release"):
@@ -173,7 +186,9 @@ def _services(root: str) -> dict[str, dict[str, Any]]:
             )
         },
         f"{one}/await": {
-            "get": _operation("await", "Wait for a status.", "Service", 404, 422, 503, query=_await_query("status"))
+            "get": _operation(
+                "await", "Wait for a status.", "Service", 404, 422, 429, 503, query=_await_query("status")
+            )
         },
     }
     for command in ("activate", "deactivate", "reset", "release", "commit", "abort"):
@@ -183,9 +198,26 @@ def _services(root: str) -> dict[str, dict[str, Any]]:
     return paths
 
 
+def _accounts(root: str) -> dict[str, dict[str, Any]]:
+    return {
+        f"{root}/users": {"get": _operation("users", "List the users.", "Users")},
+        f"{root}/users/{{user}}": {
+            "put": _operation("set-user", "Make or change a user.", "User", 409, 503, body="UserSettings"),
+            "delete": _operation("remove-user", "Remove a user with all tokens.", None, 404, 503, status=204),
+        },
+        f"{root}/tokens": {
+            "get": _operation("tokens", "List the tokens.", "Tokens"),
+            "post": _operation("new-token", "Make a token.", "MadeToken", 404, 503, status=201, body="NewToken"),
+        },
+        f"{root}/tokens/{{token}}": {
+            "delete": _operation("revoke-token", "Revoke a token.", None, 404, 503, status=204),
+        },
+    }
+
+
 def _events() -> dict[str, Any]:
     found = _operation(
-        "events", "Stream what happens in a network, after the event that was seen last.", None, 404, 422
+        "events", "Stream what happens in a network, after the event that was seen last.", None, 404, 422, 429
     )
     found["responses"]["200"] = {
         "description": "Server-sent events.",
@@ -214,18 +246,30 @@ def _mirror() -> dict[str, Any]:
     return found
 
 
-def document() -> dict[str, Any]:
-    """Return the OpenAPI document, as plain data."""
+def document(*, controlled: bool = False) -> dict[str, Any]:
+    """Return the OpenAPI document, as plain data; where access is *controlled* it asks for a credential."""
     root = "/api/v1"
     network = f"{root}/networks/{{network}}"
     paths: dict[str, dict[str, Any]] = {
         **_first(),
         f"{root}/health": {"get": _operation("health", "Tell how the broker is.", "Health")},
         f"{root}/openapi.json": {"get": _operation("description", "Describe the interface.", "Document")},
+        **_accounts(root),
         f"{root}/networks": {"get": _operation("networks", "List the networks.", "Networks")},
         network: {"get": _operation("network", "Show a network.", "Network", 404)},
         f"{network}/model": {"get": _operation("model", "Tell what a superior sees of the network.", "Model", 404)},
         **_topology(network),
+        f"{network}/plans": {
+            "post": _operation(
+                "plan",
+                "Tell what would become of segments; nothing is reserved.",
+                "Plans",
+                404,
+                409,
+                503,
+                body="Question",
+            )
+        },
         **_services(f"{network}/services"),
         f"{network}/events": {"get": _events()},
         f"{network}/mirror": {"get": _mirror()},
@@ -236,7 +280,8 @@ def document() -> dict[str, Any]:
             item["parameters"] = [
                 {"name": name, "in": "path", "required": True, "schema": _PATH[name]} for name in named
             ]
-    return {
+    paths[f"{root}/health"]["get"]["security"] = []
+    found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "DataPlane Broker",
@@ -244,5 +289,8 @@ def document() -> dict[str, Any]:
             "description": "Layer-2 services between terminals of networks. Rates are Mbit/s, delays milliseconds.",
         },
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS, "securitySchemes": _SCHEMES},
     }
+    if controlled:
+        found["security"] = [{name: []} for name in _SCHEMES]
+    return found

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
-from dpb_nbi.codec import MAX_HANDLE, MAX_WAIT
+from dpb_nbi.access.credentials import MAX_PASSWORD, MIN_PASSWORD
+from dpb_nbi.access.registry import MAX_NAME
+from dpb_nbi.codec import MAX_HANDLE, MAX_SEGMENTS, MAX_WAIT
 from dpb_nbi.topology_codec import MAX_RANGES
-from dpb_nbi.values import MAX_DELAY
+from dpb_nbi.values import MAX_DELAY, MOMENT
 
 Schema = dict[str, Any]
 
@@ -105,8 +107,23 @@ _TRUNK: Final[Schema] = {
     "commissioned": nullable(TRUTH),
 }
 _TRUNK_SETTINGS: Final = ("downstream", "delay", "labels", "commissioned")
+_NAMED: Final = ("avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks")
 _TERMINAL_SETTINGS: Final = ("ingress-quota", "egress-quota", "labels")
 _TERMINAL_ASKED: Final = {**_TERMINAL, "labels": nullable(_TERMINAL["labels"])}
+
+_ROLES: Final[Schema] = array(
+    {"type": "string", "pattern": r"^(read|control|manage)@(\*|[^\s/:\u0000-\u001f\u007f]{1,128})$"},
+    description="`ROLE@NETWORK`, each network once; `*` is every network.",
+)
+_MOMENT: Final[Schema] = {"type": "string", "pattern": f"^{MOMENT.pattern}$", "description": "RFC 3339."}
+_TOKEN: Final[Schema] = {
+    "id": TEXT,
+    "user": TEXT,
+    "name": TEXT,
+    "roles": nullable(_ROLES),
+    "created": TEXT,
+    "expires": nullable(TEXT),
+}
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "Problem": {
@@ -201,14 +218,58 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "TrunkChange": table({name: schema for name, schema in _TRUNK.items() if name != "name"}, optional=tuple(_TRUNK)),
     "Segment": _segment("terminal", "ingress", "egress", _LABEL),
-    "Definition": table({"segment": ref("Segment"), "wait": nullable(TRUTH)}, optional=("wait",)),
+    "Constraints": table(
+        {**dict.fromkeys(_NAMED, nullable(array(TEXT))), "max-delay": nullable(_DELAY)},
+        optional=(*_NAMED, "max-delay"),
+    ),
+    "Definition": table(
+        {"segment": ref("Segment"), "constraints": nullable(ref("Constraints")), "wait": nullable(TRUTH)},
+        optional=("constraints", "wait"),
+    ),
+    "Asked": table({"segment": ref("Segment"), "constraints": nullable(ref("Constraints"))}, optional=("constraints",)),
+    "Question": table(
+        {
+            "segment": nullable(ref("Segment")),
+            "constraints": nullable(ref("Constraints")),
+            "segments": nullable(array(ref("Asked"), maxItems=MAX_SEGMENTS)),
+            "failed": nullable(array(TEXT)),
+            "drained": nullable(array(TEXT)),
+            "added": nullable(array(ref("NewTrunk"))),
+        },
+        optional=("segment", "constraints", "segments", "failed", "drained", "added"),
+    ),
+    "Plan": table(
+        {
+            "fits": TRUTH,
+            "service": nullable(COUNT),
+            "tree": array(
+                table(
+                    {
+                        "trunk": TEXT,
+                        "upstream": _RATE,
+                        "downstream": _RATE,
+                        "upstream-left": _RATE,
+                        "downstream-left": _RATE,
+                        "labels-left": COUNT,
+                    }
+                )
+            ),
+            "chords": array(TEXT),
+            "networks": array(TEXT),
+            "cost": COUNT,
+            "note": TEXT,
+            "error": nullable(table({"code": TEXT, "text": TEXT, "facts": {"type": "object"}})),
+        }
+    ),
+    "Plans": table({"plans": array(ref("Plan"))}),
     "NewService": table(
         {
             "handle": nullable({"type": "string", "minLength": 1, "maxLength": MAX_HANDLE, "pattern": _TEXT_PATTERN}),
             "segment": nullable(ref("Segment")),
+            "constraints": nullable(ref("Constraints")),
             "activate": nullable(TRUTH),
         },
-        optional=("handle", "segment", "activate"),
+        optional=("handle", "segment", "constraints", "activate"),
     ),
     "Service": table(
         {
@@ -223,6 +284,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "segment": nullable(
                 array(table({"terminal": TEXT, "label": nullable(_LABEL), "ingress": _RATE, "egress": _RATE}))
             ),
+            "constraints": nullable(ref("Constraints")),
             "error": nullable(table({"code": TEXT, "text": TEXT, "facts": {"type": "object"}})),
             "conditions": array(table({"kind": TEXT, "where": TEXT, "text": TEXT})),
             "tree": array(table({"trunk": TEXT, "label": _LABEL, "upstream": _RATE, "downstream": _RATE})),
@@ -230,5 +292,28 @@ SCHEMAS: Final[dict[str, Schema]] = {
         optional=("tree",),
     ),
     "Services": table({"services": array(ref("Service"))}),
+    "User": table({"name": TEXT, "roles": _ROLES, "password": TRUTH}, description="`password`: whether it has one."),
+    "Users": table({"users": array(ref("User"))}),
+    "UserSettings": table(
+        {
+            "roles": nullable(_ROLES),
+            "password": nullable(
+                {"type": "string", "minLength": MIN_PASSWORD, "maxLength": MAX_PASSWORD, "pattern": _TEXT_PATTERN}
+            ),
+        },
+        optional=("roles", "password"),
+    ),
+    "Token": table(_TOKEN),
+    "Tokens": table({"tokens": array(ref("Token"))}),
+    "NewToken": table(
+        {
+            "user": TEXT,
+            "name": nullable({"type": "string", "maxLength": MAX_NAME, "pattern": _TEXT_PATTERN}),
+            "roles": nullable(_ROLES),
+            "expires": nullable(_MOMENT),
+        },
+        optional=("name", "roles", "expires"),
+    ),
+    "MadeToken": table({**_TOKEN, "token": {**TEXT, "description": "The token itself; it is never told again."}}),
 }
 """Every schema, by name."""

@@ -1,0 +1,107 @@
+"""Where every order passes, from whatever interface: here it is checked and written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from dpb_framework.contracts import BrokerApi, Network
+from dpb_framework.errors import NetworkUnknown
+from dpb_framework.model import Caller
+from dpb_framework.reply import Reply
+from dpb_nbi.access.audit import Audit
+from dpb_nbi.access.faults import RoleMissing, Unauthenticated
+from dpb_nbi.access.identity import Identity
+from dpb_nbi.access.orders import AUTHENTICATE, Order
+from dpb_nbi.access.roles import EVERYWHERE, Role
+
+T = TypeVar("T")
+
+STRANGERS: Final = 20
+"""How many wrong credentials are written down at once, and then as many each ten seconds."""
+_PAUSE: Final = 10.0 / STRANGERS
+
+
+class Desk:
+    """What a broker does for those who may ask it. Nothing here blocks.
+
+    A network in which somebody has no role at all is, to that one, not there.
+    """
+
+    def __init__(self, broker: BrokerApi, audit: Audit | None = None) -> None:
+        self._broker = broker
+        self._audit = audit
+        self._stranger = 0.0
+
+    def network(self, who: Identity, name: str) -> Network:
+        """Return the network, for reading. `NetworkUnknown`."""
+        if not who.may(name, Role.READ):
+            raise NetworkUnknown(name)
+        return self._broker.network(name)
+
+    def networks(self, who: Identity) -> list[Network]:
+        """Those that *who* may see, in the order of the configuration."""
+        return [network for network in self._broker.networks() if who.may(network.name, Role.READ)]
+
+    def health(self, who: Identity) -> Mapping[str, Any]:
+        """How the broker is: all of it for whoever sees every network, else without the others' names."""
+        found = dict(self._broker.health())
+        if who.may(EVERYWHERE, Role.READ):
+            return found
+        seen = {name: facts for name, facts in found["networks"].items() if who.may(name, Role.READ)}
+        told = {"status": found["status"], "version": found["version"]}
+        return {**told, "store": found["store"], "networks": seen} if seen else told
+
+    def stranger(self, who: Identity) -> None:
+        """Write down that somebody showed a credential that does not hold; of a flood of these only some."""
+        at = time.monotonic()
+        turn = max(self._stranger, at - STRANGERS * _PAUSE) + _PAUSE
+        if self._audit is not None and turn <= at:
+            self._stranger = turn
+            self._audit.begin(who, Order(AUTHENTICATE)).end(Unauthenticated())
+
+    def check(self, who: Identity, order: Order) -> None:
+        """Refuse what *who* may not order: `NetworkUnknown`, `RoleMissing`. A refused change is written down."""
+        error: NetworkUnknown | RoleMissing | None = None
+        if order.network != EVERYWHERE and not who.may(order.network, Role.READ):
+            error = NetworkUnknown(order.network)
+        elif not who.may(order.network, order.kind.role):
+            error = RoleMissing(who.name, order.network, order.kind.role.word)
+        if error is not None:
+            if self._audit is not None and order.kind.changes:
+                self._audit.begin(who, order).end(error)
+            raise error
+
+    def give(
+        self,
+        who: Identity,
+        order: Order,
+        call: Callable[[Caller], Reply[T]],
+        made: Callable[[T], Mapping[str, Any]] | None = None,
+    ) -> Reply[T]:
+        """Check *order*, run *call* in a worker thread with the caller as the kernel knows it, write down the outcome.
+
+        It is written down also when nobody waits for the reply any more. *made* tells of what came into being its name.
+        """
+        self.check(who, order)
+        outcome: Reply[T] = Reply()
+        answer: Reply[T] = Reply()
+        if self._audit is not None:
+            entry = self._audit.begin(who, order)
+
+            def end(settled: Reply[T]) -> None:
+                entry.end(settled.error, {} if settled.error or made is None else made(settled.value))
+
+            outcome.then(end)
+        outcome.then(answer.follow)
+        caller = who.caller(order.network)
+
+        def begun(reply: Reply[Reply[T]]) -> None:
+            if reply.error is not None:
+                outcome.fail(reply.error)
+            else:
+                reply.value.then(outcome.follow)
+
+        self._broker.work(lambda: call(caller)).then(begun)
+        return answer

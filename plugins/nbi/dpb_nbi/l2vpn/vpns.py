@@ -1,0 +1,294 @@
+"""The VPNs of one network: kept in the store, realised as services.
+
+A VPN lives in the store from its first request on, and its service from the second access on, under a handle made
+from the VPN's id. The network is asked first and the store is told afterwards: whatever breaks off in between, the
+same request sent again finds the service as it asked for it, and deleting the VPN releases it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from attrs import evolve
+
+from dpb_framework.contracts import Batch, Item, Network, Service
+from dpb_framework.errors import DpbError, Stopped
+from dpb_framework.model import Change, Status
+from dpb_framework.reply import Reply
+from dpb_framework.serialise import build, plain
+from dpb_nbi import operations
+from dpb_nbi.access import orders
+from dpb_nbi.access.orders import Order
+from dpb_nbi.calls import Calls
+from dpb_nbi.l2vpn.read import AccessAsked, Document, VpnAsked
+from dpb_nbi.l2vpn.vpn import Access, Vpn
+from dpb_nbi.operations import Asking
+from dpb_nbi.problems import Problem
+
+SECONDS: Final = 30.0
+"""How long an access is awaited to be established before its answer is given anyway."""
+_RELEASE_SECONDS: Final = 10.0
+_ESTABLISHED: Final = frozenset(Status) - {Status.ESTABLISHING}
+_MOVING: Final = frozenset({Status.ESTABLISHING, Status.ACTIVATING, Status.DEACTIVATING})
+
+
+class Vpns:
+    """The VPNs of a network. Its methods belong to the event loop."""
+
+    def __init__(self, calls: Calls, network: Network) -> None:
+        self._calls = calls
+        self._network = network
+        self._namespace = f"l2vpn/{network.name}"
+        self._found: dict[str, tuple[Vpn, int]] | None = None
+        self._loading = asyncio.Lock()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    # -- what there is
+
+    async def all(self) -> list[Vpn]:
+        """All of them, by id."""
+        found = await self._known()
+        return [found[id][0] for id in sorted(found)]
+
+    async def get(self, id: str) -> Vpn:
+        """Return the VPN; `Problem` 404."""
+        found = (await self._known()).get(id)
+        if found is None:
+            raise Problem(404, "vpn-unknown", f"network {self._network.name!r} has no VPN {id!r}")
+        return found[0]
+
+    async def status(self, vpn: Vpn) -> Status | None:
+        """The status of its service; None while it has none."""
+        service = await self._service(vpn)
+        return None if service is None else service.status
+
+    async def why(self, vpn: Vpn) -> str:
+        """Why its service is not active, as far as is known."""
+        service = await self._service(vpn)
+        if service is None:
+            return f"it has {len(vpn.accesses)} access, and joins at least two"
+        return service.error.text if service.error is not None else f"it is {service.status.value}"
+
+    # -- what is asked
+
+    async def create(self, asked: VpnAsked, asking: Asking) -> None:
+        """Make a VPN without accesses; `Problem` 409 when it exists."""
+        async with self._lock(asked.id):
+            if asked.id in await self._known():
+                raise Problem(409, "vpn-exists", f"VPN {asked.id!r} is there already", field="vpn-id")
+            await self._keep(Vpn(asked.id, asked.type, asked.customer, asking.who.name), asking)
+
+    async def add(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
+        """Attach new accesses to their VPNs, and have the services follow."""
+        for vpn, group in _by_vpn(asked):
+            await self._change(vpn, asking, lambda before, group=group: self._added(before, group))  # type: ignore[misc]
+
+    async def replace(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
+        """Change accesses that are there."""
+        for vpn, group in _by_vpn(asked):
+            await self._change(vpn, asking, lambda before, group=group: self._replaced(before, group))  # type: ignore[misc]
+
+    async def remove_access(self, site: str, id: str, asking: Asking) -> None:
+        """Take an access away. `Problem` 404."""
+        for vpn in await self.all():
+            access = vpn.access(id)
+            if access is not None and access.site == site:
+                await self._change(
+                    vpn.id, asking, lambda before: evolve(before, accesses=[a for a in before.accesses if a.id != id])
+                )
+                return
+        raise Problem(404, "access-unknown", f"site {site!r} has no network access {id!r}")
+
+    async def make(self, document: Document, asking: Asking) -> None:
+        """Make all that a document asks for, or nothing of it."""
+        made: list[str] = []
+        try:
+            for vpn in document.vpns:
+                await self.create(vpn, asking)
+                made.append(vpn.id)
+            before = {id: vpn for id, (vpn, _) in (await self._known()).items()}
+            changed: list[str] = []
+            try:
+                for id, group in _by_vpn(document.accesses):
+                    await self.add(group, asking)
+                    changed.append(id)
+            except BaseException:
+                for id in changed:
+                    if id not in made:
+                        await self._change(id, asking, lambda _, id=id: before[id])  # type: ignore[misc]
+                raise
+        except BaseException:
+            for id in made:
+                await self.delete(id, asking)
+            raise
+
+    async def delete(self, id: str, asking: Asking) -> None:
+        """Release its service and forget it. `Problem` 404."""
+        async with self._lock(id):
+            vpn = await self.get(id)
+            _check_owner(vpn, asking)
+            await self._release(vpn, asking)
+            await self._keep(vpn, asking, gone=True)
+        self._locks.pop(id, None)
+
+    # -- accesses
+
+    def _added(self, vpn: Vpn, asked: Iterable[AccessAsked]) -> Vpn:
+        accesses = list(vpn.accesses)
+        for one in asked:
+            if any(access.id == one.access.id for access in accesses):
+                raise Problem(409, "access-exists", f"access {one.access.id!r} is there already", field=one.path)
+            accesses.append(one.access)
+        most = vpn.type.most
+        if most is not None and len(accesses) > most:
+            raise Problem(409, "vpn-full", f"VPN {vpn.id!r} is a {vpn.type.value} and joins {most} accesses; take vpls")
+        return evolve(vpn, accesses=accesses)
+
+    def _replaced(self, vpn: Vpn, asked: Iterable[AccessAsked]) -> Vpn:
+        by_id = {access.id: access for access in vpn.accesses}
+        for one in asked:
+            old = by_id.get(one.access.id)
+            if old is None:
+                raise Problem(400, "access-unknown", f"VPN {vpn.id!r} has no access {one.access.id!r}", field=one.path)
+            same = (old.terminal, old.asked) == (one.access.terminal, one.access.asked)
+            by_id[old.id] = evolve(one.access, label=old.label if same else None)
+        return evolve(vpn, accesses=[by_id[access.id] for access in vpn.accesses])
+
+    async def _change(self, id: str, asking: Asking, change: Callable[[Vpn], Vpn]) -> None:
+        async with self._lock(id):
+            before = await self.get(id)
+            _check_owner(before, asking)
+            after = change(before)
+            self._check_terminals(after.accesses)
+            await self._keep(await self._realise(after, asking), asking)
+
+    def _check_terminals(self, accesses: Iterable[Access]) -> None:
+        known = set(self._network.terminals())
+        for access in accesses:
+            if access.terminal not in known:
+                where = f"site {access.site!r}: the network has no terminal {access.terminal!r}"
+                raise Problem(400, "site-unknown", where, field="bearer.bearer-reference")
+
+    # -- services
+
+    async def _service(self, vpn: Vpn) -> Service | None:
+        return await self._calls.command(lambda: self._network.find(vpn.handle))
+
+    async def _realise(self, vpn: Vpn, asking: Asking) -> Vpn:
+        """Bring its service to what it asks for and return it with the labels that it has."""
+        if len(vpn.accesses) < 2:
+            await self._release(vpn, asking)
+            return evolve(vpn, accesses=[evolve(access, label=None) for access in vpn.accesses])
+        segment = vpn.segment()
+        service = await self._service(vpn)
+        if service is None or service.status is Status.DORMANT:
+            made = service is None
+            service = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
+            await operations.command(asking, service, orders.ACTIVATE)
+            await self._until(service, _ESTABLISHED)
+            if service.status is Status.DORMANT and service.error is not None:
+                problem = Problem.from_fault(service.error)
+                if made:
+                    await self._release(vpn, asking)
+                raise problem
+        elif not segment.same_as(service.segment):
+            await self._until(service, frozenset(Status) - _MOVING)
+            await self._unchanging(service)
+            await self._follow(service, vpn, asking)
+            await self._unchanging(service)
+        return vpn.with_labels(service.segment or segment)
+
+    async def _follow(self, service: Service, vpn: Vpn, asking: Asking) -> None:
+        """Change the service without interruption; refused, it is as it was."""
+        segment = vpn.segment()
+        try:
+            prepared = asking.give(orders.PREPARE, lambda caller: service.prepare(segment, caller), service.id)
+            await self._calls.wait(prepared, seconds=SECONDS)
+            if service.change is Change.PREPARING:
+                raise Problem(503, "timed-out", "the network did not prepare the change in time; it was withdrawn")
+        except BaseException:
+            with suppress(DpbError):
+                await operations.command(asking, service, orders.ABORT)
+            raise
+        await operations.command(asking, service, orders.COMMIT)
+
+    async def _release(self, vpn: Vpn, asking: Asking) -> None:
+        service = await self._service(vpn)
+        if service is not None:
+            await operations.command(asking, service, orders.RELEASE)
+            await self._until(service, frozenset({Status.RELEASED}), _RELEASE_SECONDS)
+
+    async def _until(self, service: Service, statuses: frozenset[Status], seconds: float = SECONDS) -> None:
+        """Wait for one of *statuses*; when the server stops, the wish is kept and carried out later."""
+        if service.status not in statuses:
+            with suppress(Stopped):
+                await self._calls.wait(service.wait(statuses, seconds), seconds=seconds)
+
+    async def _unchanging(self, service: Service) -> None:
+        """Wait until no change of it is under way any more."""
+        over: Reply[None] = Reply()
+
+        def look(seen: Service) -> None:
+            if seen.change is Change.NONE or seen.status is Status.RELEASED:
+                over.resolve(None)
+
+        cancel = service.watch(look)
+        over.then(lambda _: cancel())
+        look(service)
+        with suppress(Stopped):
+            await self._calls.wait(over, seconds=SECONDS)
+
+    # -- the store
+
+    def _lock(self, id: str) -> asyncio.Lock:
+        return self._locks.setdefault(id, asyncio.Lock())
+
+    async def _known(self) -> dict[str, tuple[Vpn, int]]:
+        if self._found is None:
+            async with self._loading:
+                if self._found is None:
+                    store = self._calls.broker.store
+                    items = await self._calls.work(lambda: store.items(self._namespace))
+                    self._found = {
+                        name: (build(Vpn, item.value, f"{self._namespace}/{name}"), item.version)
+                        for name, item in items.items()
+                    }
+        return self._found
+
+    async def _keep(self, vpn: Vpn, asking: Asking, *, gone: bool = False) -> None:
+        found = await self._known()
+        version = found[vpn.id][1] if vpn.id in found else 0
+        expects = {(self._namespace, vpn.id): version}
+        if gone:
+            batch = Batch(drops=[(Item, (self._namespace, vpn.id))], expects=expects)
+        else:
+            batch = Batch(puts=[Item(self._namespace, vpn.id, plain(vpn), version + 1)], expects=expects)
+        order = Order(orders.REMOVE_VPN if gone else orders.PUT_VPN, asking.network, vpn=vpn.id)
+        store = self._calls.broker.store
+        await self._calls.reply(asking.desk.give(asking.who, order, lambda _: store.submit(batch)))
+        if gone:
+            del found[vpn.id]
+        else:
+            found[vpn.id] = (vpn, version + 1)
+
+
+def _by_vpn(asked: Iterable[AccessAsked]) -> Iterable[tuple[str, list[AccessAsked]]]:
+    groups: dict[str, list[AccessAsked]] = {}
+    for one in asked:
+        groups.setdefault(one.vpn, []).append(one)
+    return groups.items()
+
+
+def may_change(asking: Asking, vpn: Vpn) -> bool:
+    """Whether whoever asks may change what somebody made."""
+    return asking.who.caller(asking.network).may_change(vpn.owner)
+
+
+def _check_owner(vpn: Vpn, asking: Asking) -> None:
+    if not may_change(asking, vpn):
+        raise Problem(
+            403, "not-owner", f"VPN {vpn.id!r} belongs to {vpn.owner!r}: only its owner or a manager changes it"
+        )

@@ -1,0 +1,305 @@
+"""RFC 8466 over RESTCONF as the stock clients of OSM and TeraFlow send it, over the real kernel and a real store."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from dpb_nbi.access import Access
+
+from dpb_framework.broker import Broker
+from dpb_framework.config import parse
+
+from .conftest import Client
+
+ROOT = "/restconf/data/ietf-l2vpn-svc:l2vpn-svc"
+V1 = "/api/v1/networks"
+SITES = ("ams", "lon", "par")
+
+
+class World:
+    """A broker of three switches whose store outlives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.access = False
+        self.start()
+        for name in SITES:
+            for place, terminal in (("1", "access"), ("2", "east"), ("3", "west")):
+                assert self.put(f"{V1}/{name}/terminals/{terminal}", {"place": place}).status == 200
+            assert self.put(f"{V1}/wan/terminals/{name}", {"place": f"{name}:access"}).status == 200
+        for a, b in (("ams", "lon"), ("lon", "par"), ("par", "ams")):
+            trunk = {"start": f"{a}:east", "end": f"{b}:west", "upstream": 100, "delay": 5}
+            assert self.put(f"{V1}/wan/trunks/{a}-{b}", trunk).status == 200
+
+    def start(self) -> None:
+        switches = [
+            {"name": n, "kind": "switch", "fabric": "emulated", "fabric-settings": {"device": f"{self.folder}-{n}"}}
+            for n in SITES
+        ]
+        top = {"name": "wan", "kind": "aggregator", "inferiors": list(SITES)}
+        store = {"kind": "sql", "url": f"sqlite:///{self.folder}/dpb.sqlite"}
+        nbi = {"kind": "rest", "port": 0, "access": self.access}
+        self.broker = Broker(parse({"store": store, "nbi": [nbi], "network": [*switches, top]}, self.folder))
+        self.broker.start()
+        self.client = Client(self.broker.nbis[0][1].address)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.broker.stop()
+
+    def get(self, path, **headers):
+        return self.client("GET", path, **headers)
+
+    def post(self, path, body):
+        return self.client("POST", path, body)
+
+    def put(self, path, body):
+        return self.client("PUT", path, body)
+
+    def delete(self, path):
+        return self.client("DELETE", path)
+
+    def services(self):
+        return self.client.get(f"{V1}/wan/services").json["services"]
+
+    def nothing_left(self) -> bool:
+        trunks = self.client.get(f"{V1}/wan/trunks").json["trunks"]
+        return not self.services() and all(
+            (t["upstream-left"], t["downstream-left"], t["labels-left"]) == (100, 100, 4094) for t in trunks
+        )
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    world.stop()
+
+
+def vpn(id_, kind="vpls"):
+    asked = {"vpn-id": id_, "vpn-svc-type": kind, "svc-topo": "any-to-any", "customer-name": "osm"}
+    return {"ietf-l2vpn-svc:vpn-service": [asked]}
+
+
+def access(id_, vpn_id, terminal, vlan, service=None):
+    """As recorded, with a bandwidth if given."""
+    made = {
+        "network-access-id": id_,
+        "connection": {
+            "encapsulation-type": "dot1q-vlan-tagged",
+            "tagged-interface": {"dot1q-vlan-tagged": {"cvlan-id": vlan}},
+        },
+        "vpn-attachment": {"vpn-id": vpn_id, "site-role": "any-to-any-role"},
+        "bearer": {"bearer-reference": terminal},
+    }
+    if service is not None:
+        made["service"] = service
+    return {"ietf-l2vpn-svc:site-network-access": [made]}
+
+
+def at(site):
+    return f"{ROOT}/sites/site={site}/site-network-accesses/"
+
+
+def test_the_sequence_as_recorded(world):
+    headers = {"Authorization": "Basic " + base64.b64encode(b"osm:secret").decode()}
+    assert world.get(f"{ROOT}/vpn-services", **headers).status == 200
+    assert world.post(f"{ROOT}/vpn-services", vpn("v1")).status == 201
+    assert world.post(f"{ROOT}/vpn-services", vpn("v1")).status == 409
+    one = f"{ROOT}/vpn-services/vpn-service=v1/"
+    assert world.get(one).status == 504
+    rates = {"svc-input-bandwidth": 20_000_000, "svc-output-bandwidth": "5000001"}
+    assert world.post(at("site1"), access("a", "v1", "ams", 10, rates)).status == 201
+    assert world.get(one).status == 504
+    assert not world.services()
+    assert world.post(at("site2"), access("b", "v1", "lon", 10)).status == 201
+    answer = world.get(one)
+    assert answer.status == 200
+    assert answer.json["ietf-l2vpn-svc:vpn-service"][0]["vpn-id"] == "v1"
+    (service,) = world.services()
+    assert service["status"] == "ACTIVE"
+    # RFC 8466 looks from the site: its input is what leaves the network there; bit/s are rounded up to kbit/s.
+    assert {"terminal": "ams", "label": 10, "ingress": 5.001, "egress": 20} in service["segment"]
+    assert {"terminal": "lon", "label": 10, "ingress": 10, "egress": 10} in service["segment"]
+
+    assert world.post(at("site3"), access("c", "v1", "par", 30)).status == 201
+    assert [s["id"] for s in world.services()] == [service["id"]]
+    assert len(world.services()[0]["segment"]) == 3
+    listed = world.get(f"{ROOT}/sites/site=site3/site-network-accesses").json
+    assert [a["network-access-id"] for a in listed["ietf-l2vpn-svc:site-network-accesses"]["site-network-access"]] == [
+        "c"
+    ]
+
+    assert world.put(at("site3"), access("c", "v1", "par", 31)).status == 204
+    assert {end["label"] for end in world.services()[0]["segment"]} == {10, 31}
+    assert world.delete(one).status == 204
+    assert world.delete(one).status == 404
+    assert world.get(one).status == 404
+    assert world.nothing_left()
+
+
+def test_rates_in_the_list_form_and_labels_that_are_left_open(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v", "vpws"))
+    listed = {
+        "svc-bandwidth": {
+            "bandwidth": [
+                {"direction": "ietf-l2vpn-svc:input-bw", "type": "bw-per-access", "cir": "7000000", "cbs": 1},
+                {"direction": "output-bw", "type": "bw-per-access", "cir": 3000000, "cbs": 1},
+            ]
+        }
+    }
+    wish = access("a", "v", "ams", 10, listed)
+    wish["ietf-l2vpn-svc:site-network-access"][0]["connection"] = {}
+    assert world.post(at("s"), wish).status == 201
+    assert world.post(at("s"), access("b", "v", "lon", 20)).status == 201
+    (service,) = world.services()
+    (end,) = [end for end in service["segment"] if end["terminal"] == "ams"]
+    assert (end["ingress"], end["egress"]) == (3, 7)
+    assert 1 <= end["label"] <= 4094
+    third = world.post(at("s"), access("c", "v", "par", 30))
+    assert (third.status, third.json["code"]) == (409, "vpn-full")
+
+
+def test_what_is_refused_changes_nothing(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    for code, site, wish in (
+        (404, "s", access("a", "nobody", "ams", 10)),
+        (400, "s", access("a", "v", "moon", 10)),
+        (422, "s", access("a", "v", "ams", 4095)),
+        (422, "s", access("a", "v", "ams", 10, {"svc-input-bandwidth": -1})),
+        (422, "s", {"ietf-l2vpn-svc:site-network-access": [{}]}),
+        (422, "s", {}),
+    ):
+        answer = world.post(at(site), wish)
+        assert answer.status == code, (wish, answer.body)
+        assert answer.json["ietf-restconf:errors"]["error"][0]["error-message"]
+    for name, wish in (
+        ("topo", {"svc-topo": "hub-spoke"}),
+        ("type", {"vpn-svc-type": "pseudo"}),
+        ("vpn-id", {"vpn-id": 3}),
+    ):
+        body = vpn("w")
+        body["ietf-l2vpn-svc:vpn-service"][0].update(wish)
+        answer = world.post(f"{ROOT}/vpn-services", body)
+        assert answer.status == 422, name
+        assert name in answer.json["field"]
+    assert world.put(at("s"), access("a", "v", "ams", 10)).status == 400
+    assert world.put(at("s"), access("a", "nobody", "ams", 10)).status == 400
+    big = {"svc-input-bandwidth": 900_000_000, "svc-output-bandwidth": 900_000_000}
+    assert world.post(at("s"), access("a", "v", "ams", 10, big)).status == 201
+    full = world.post(at("s"), access("b", "v", "lon", 10, big))
+    assert (full.status, full.json["code"]) == (409, "no-capacity")
+    assert world.nothing_left()
+    assert world.post(at("s"), access("a", "v", "lon", 10)).status == 409
+    assert world.post(at("s"), access("b", "v", "lon", 10)).status == 201
+    third = world.post(at("s"), access("c", "v", "par", 10, big))
+    assert (third.status, third.json["code"]) == (409, "no-capacity")
+    assert [len(s["segment"]) for s in world.services()] == [2]
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=v").status == 204
+    assert world.nothing_left()
+
+
+def document(*vpns):
+    names = [name for name, *_ in vpns]
+    services = [vpn(name)["ietf-l2vpn-svc:vpn-service"][0] for name in names]
+    sites = []
+    for name, *ends in vpns:
+        for i, (terminal, vlan, service) in enumerate(ends):
+            wish = access(f"{name}-{i}", name, terminal, vlan, service)
+            accesses = {"site-network-access": wish["ietf-l2vpn-svc:site-network-access"]}
+            sites.append({"site-id": f"site-{terminal}", "site-network-accesses": accesses})
+    return {"ietf-l2vpn-svc:l2vpn-svc": {"vpn-services": {"vpn-service": services}, "sites": {"site": sites}}}
+
+
+@pytest.mark.parametrize("path", [ROOT, f"{ROOT}/vpn-services", f"/network/wan{ROOT}/"])
+def test_a_whole_document_is_made_or_nothing_of_it(world, path):
+    big = {"svc-input-bandwidth": 900_000_000}
+    refused = world.post(
+        path, document(("x", ("ams", 1, None), ("lon", 1, None)), ("y", ("ams", 2, big), ("par", 2, big)))
+    )
+    assert refused.status == 409
+    assert world.nothing_left()
+    assert world.get(f"{ROOT}/vpn-services").json["ietf-l2vpn-svc:vpn-services"]["vpn-service"] == []
+    made = world.post(
+        path, document(("x", ("ams", 1, None), ("lon", 1, None)), ("y", ("ams", 2, None), ("par", 2, None)))
+    )
+    assert made.status == 201, made.body
+    assert [s["status"] for s in world.services()] == ["ACTIVE", "ACTIVE"]
+    assert world.delete(f"{ROOT}/vpn-services").status == 204
+    assert world.nothing_left()
+
+
+def test_an_access_that_is_taken_away_shrinks_the_service(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    for name, terminal in (("a", "ams"), ("b", "lon"), ("c", "par")):
+        assert world.post(at("s"), access(name, "v", terminal, 10)).status == 201
+    assert world.delete(f"{at('s')}site-network-access=b").status == 204
+    assert {end["terminal"] for end in world.services()[0]["segment"]} == {"ams", "par"}
+    assert world.delete(f"{at('s')}site-network-access=b").status == 404
+    assert world.delete(f"{at('s')}site-network-access=a/").status == 204
+    assert world.nothing_left()
+    assert world.post(at("s"), access("a", "v", "ams", 11)).status == 201
+    assert {end["label"] for end in world.services()[0]["segment"]} == {10, 11}
+
+
+def test_a_vpn_that_is_being_built_outlives_the_broker(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    world.post(at("s"), access("a", "v", "ams", 10))
+    world.stop()
+    world.start()
+    assert world.post(f"{ROOT}/vpn-services", vpn("v")).status == 409
+    assert world.post(at("s"), access("a", "v", "ams", 10)).status == 409
+    assert world.post(at("s"), access("b", "v", "lon", 10)).status == 201
+    world.stop()
+    world.start()
+    assert world.put(f"{at('s')}site-network-access=b/", access("b", "v", "lon", 12)).status == 204
+    assert {end["label"] for end in world.services()[0]["segment"]} == {10, 12}
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=v/").status == 204
+    assert world.nothing_left()
+
+
+def test_the_client_of_release_5_writes_some_names_in_other_ways(world):
+    asked = {"vpn-id": "v", "vpn-scv-type": "vpws", "svc-topo": "any-to-any", "customer-name": "osm"}
+    assert world.post(f"{ROOT}/vpn-services", {"vpn-service": [asked]}).status == 201
+    for site in ("ams", "lon"):  # it names no bearer: the site is the terminal
+        wish = access(f"a-{site}", "v", site, 10)["ietf-l2vpn-svc:site-network-access"][0]
+        del wish["bearer"]
+        assert world.post(at(site), {"site-network-access": [wish]}).status == 201
+    assert world.get(f"{ROOT}/vpn-services/vpn-service=v/").status == 200
+
+
+def test_who_may_do_what(world):
+    """By the default path, too: the network that is meant is the one whose role counts; a VPN has an owner."""
+    world.stop()
+    world.access = True
+    world.start()
+    access = Access.enter(world.broker)
+    credentials = {}
+    try:
+        for name, role in (("ann", "control"), ("bob", "control"), ("eve", "read"), ("mia", "manage"), ("joe", "")):
+            roles = [f"{role}@wan"] if role else []
+            access.change(lambda registry, n=name, r=roles: registry.set_user(n, r, f"pw-{n}-long-enough")).result(10)
+            credentials[name] = "Basic " + base64.b64encode(f"{name}:pw-{name}-long-enough".encode()).decode()
+
+        def ask(who, method, path, body=None):
+            return world.client(method, path, body, Authorization=credentials[who]).status
+
+        services = f"{ROOT}/vpn-services"
+        assert world.get(services).status == 401
+        assert [ask(who, "GET", services) for who in ("ann", "eve", "joe")] == [200, 200, 404]
+        assert [ask(who, "POST", services, vpn("v")) for who in ("eve", "joe", "ann")] == [403, 404, 201]
+        assert ask("bob", "POST", at("s"), access_of("a", "ams")) == 403
+        assert ask("ann", "POST", at("s"), access_of("a", "ams")) == 201
+        assert ask("mia", "POST", at("s"), access_of("b", "lon")) == 201
+        assert [ask(who, "DELETE", f"{services}/vpn-service=v") for who in ("eve", "bob", "ann")] == [403, 403, 204]
+        assert ask("ann", "POST", services, vpn("w")) == 201
+        assert ask("bob", "DELETE", services) == 204
+        assert ask("ann", "DELETE", f"{services}/vpn-service=w") == 204
+    finally:
+        access.leave()
+
+
+def access_of(id_, terminal):
+    return access(id_, "v", terminal, 10)

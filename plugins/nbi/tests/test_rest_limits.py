@@ -1,0 +1,269 @@
+"""Clients that send too much, too slowly, or do not read: they are told so, and others do not notice."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import resource
+import socket
+
+import pytest
+from dpb_nbi import RestNbi, limits
+
+from dpb_framework.model import ANYBODY
+
+from .conftest import Client
+from .fake_network import FakeBroker
+from .rest_helpers import eventually
+
+CREATE = "/network/aggr/create-service"
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """From when it is called, limits of time that a test can wait for."""
+
+    def shorten(*names):
+        for name in names or ("HEAD_SECONDS", "BODY_SECONDS"):
+            monkeypatch.setattr(limits, name, 0.3)
+
+    return shorten
+
+
+@pytest.fixture
+def connect(nbi):
+    made = []
+    host, _, port = nbi.address.removeprefix("http://").rpartition(":")
+
+    def open_one():
+        made.append(socket.create_connection((host, int(port)), timeout=20))
+        return made[-1]
+
+    yield open_one
+    for wire in made:
+        wire.close()
+
+
+def answer(wire):
+    """The status and code that the server answers with before it closes."""
+    text = wire.makefile("rb").read()
+    if not text:
+        return None
+    head, _, body = text.partition(b"\r\n\r\n")
+    assert b"\r\nconnection: close" in head
+    assert b"application/problem+json" in head
+    return int(head.split()[1]), json.loads(body)["code"]
+
+
+def send(wire, data):
+    """Send *data*, which the server may refuse before it has all of it."""
+    try:
+        wire.sendall(data)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+HEAD = b"POST /network/aggr/create-service HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"GET /" + b"x" * limits.MAX_URL + b" HTTP/1.1\r\n\r\n", (414, "url-too-long")),
+        (HEAD + b"a: b\r\n" * limits.MAX_HEADERS + b"\r\n", (431, "head-too-large")),
+        (HEAD + b"a: " + b"x" * limits.MAX_HEAD + b"\r\n\r\n", (431, "head-too-large")),
+        (HEAD + b"x" * (limits.MAX_HEAD + 1) + b": y\r\n\r\n", (431, "head-too-large")),
+    ],
+    ids=["url", "headers", "value", "name"],
+)
+def test_a_head_has_bounds(connect, client, data, told):
+    wire = connect()
+    send(wire, data)
+    assert answer(wire) == told
+    assert client.post(CREATE).status == 200
+
+
+def test_what_is_within_the_bounds_is_served(client):
+    headers = {f"h{i}": "x" * 500 for i in range(limits.MAX_HEADERS - 5)}
+    assert client.get("/network/aggr/services?" + "x" * (limits.MAX_URL - 100), **headers).status == 200
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_body_has_a_bound(client, framing):
+    path, big = "/network/aggr/service/1/define", b" " * 1_000_001
+    client.post(CREATE)
+    if framing == "length":
+        client.post(path, big).problem(413, "too-large")
+    else:
+        client.connection.request(
+            "POST", path, iter([big]), encode_chunked=True, headers={"Transfer-Encoding": "chunked"}
+        )
+        response = client.connection.getresponse()
+        assert (response.status, json.loads(response.read())["code"]) == (413, "too-large")
+    assert client.get("/network/aggr/services").status == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", None),
+        (b"G", (408, "too-slow")),
+        (HEAD, (408, "too-slow")),
+        (b"POST /network/aggr/service/1/define HTTP/1.1\r\nContent-Length: 5\r\n\r\n12", (408, "too-slow")),
+    ],
+    ids=["nothing", "a letter", "half a head", "half a body"],
+)
+@pytest.mark.parametrize("before", [False, True], ids=["first", "later"])
+def test_a_request_that_does_not_come_in_time_is_given_up(hurry, connect, client, data, told, before):
+    client.post(CREATE)
+    if not before:
+        hurry()
+        wire = connect()
+        send(wire, data)
+        # The time runs from the connection on: on a busy machine it may be over before anything was sent.
+        assert answer(wire) in (told, None)
+        return
+    if not data:
+        pytest.skip("a connection that has served may be idle for longer")
+    wire = connect()
+    wire.sendall(HEAD + b"\r\n")
+    first = http.client.HTTPResponse(wire)
+    first.begin()
+    first.read()
+    assert first.status == 200
+    hurry()
+    wire.sendall(data)
+    assert answer(wire) == told
+
+
+def test_a_body_that_nobody_reads_must_come_in_time_too(hurry, connect):
+    hurry("BODY_SECONDS")
+    wire = connect()
+    wire.sendall(HEAD + b"Content-Length: 5\r\n\r\n12")
+    text = wire.makefile("rb").read()
+    assert text.startswith(b"HTTP/1.1 200 ")
+    assert text.endswith(b'{"service-id":1}')
+
+
+def test_trickling_does_not_help(hurry, connect):
+    hurry()
+    wire = connect()
+    wire.settimeout(0.02)
+    sent = 0
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):  # noqa: PT012  # what is sent is refused at some time
+        while sent < 5000:
+            wire.sendall(b"G" if not sent else b"E")
+            sent += 1
+            try:
+                if wire.recv(100) == b"":
+                    raise BrokenPipeError
+            except TimeoutError:
+                pass
+    assert sent < 1000
+
+
+def test_an_idle_connection_is_closed_after_a_while(monkeypatch):
+    monkeypatch.setattr(limits, "IDLE_SECONDS", 0.2)
+    broker = FakeBroker()
+    nbi = RestNbi(port=0)
+    nbi.start(broker)
+    client = Client(nbi.address)
+    assert client.get("/network/aggr/services").status == 200
+    assert client.connection.sock.recv(1) == b""
+    client.close()
+    nbi.stop()
+    broker.close()
+
+
+def test_a_request_under_way_is_not_idle(hurry, broker, client):
+    broker.aggregator.paused = True
+    client.post(CREATE)
+    hurry()
+    path = "/network/aggr/service/1/await-status?acceptable=ACTIVE&timeout-millis=1000"
+    assert client.get(path).json == {"status": "DORMANT"}
+
+
+def test_a_reader_that_does_not_read_is_given_up(monkeypatch, broker, nbi, connect):
+    monkeypatch.setattr(limits, "STALLED_SECONDS", 0.2)
+    for i in range(3000):
+        broker.aggregator.create(ANYBODY, handle=f"{i}" * 40)
+    wire = connect()
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    for _ in range(20):
+        send(wire, b"GET /api/v1/networks/aggr/services HTTP/1.1\r\nHost: x\r\n\r\n")
+    eventually(lambda: not nbi._server.server_state.connections)
+
+
+def test_too_many_connections_are_told_so(monkeypatch):
+    monkeypatch.setattr(limits, "CONNECTIONS", 20)
+    broker = FakeBroker()
+    nbi = RestNbi(port=0)
+    nbi.start(broker)
+    clients = [Client(nbi.address) for _ in range(20)]
+    for client in clients:
+        assert client.get("/network/aggr/services").status == 200
+    host, port = clients[0].host, clients[0].port
+    with socket.create_connection((host, port), timeout=20) as wire:
+        assert answer(wire) == (503, "busy")
+    assert clients[0].get("/network/aggr/services").status == 200
+    clients.pop().close()
+    eventually(lambda: len(nbi._server.server_state.connections) < 20)
+    clients.append(Client(nbi.address))
+    assert clients[-1].get("/network/aggr/services").status == 200
+    for client in clients:
+        client.close()
+    nbi.stop()
+    broker.close()
+
+
+def test_the_bound_is_what_the_process_may_have(monkeypatch):
+    changed = []
+    monkeypatch.setattr(resource, "setrlimit", lambda which, both: changed.append(both))
+    for soft, hard, bound, raised in (
+        (1024, 100_000, 4096, (4352, 100_000)),
+        (1024, 2048, 1792, (2048, 2048)),
+        (100_000, 100_000, 4096, None),
+        (1024, resource.RLIM_INFINITY, 4096, (4352, resource.RLIM_INFINITY)),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, None),
+        (64, 64, 16, (64, 64)),
+    ):
+        changed.clear()
+        monkeypatch.setattr(resource, "getrlimit", lambda which, both=(soft, hard): both)
+        assert limits.connections() == bound
+        assert changed == ([raised] if raised else [])
+
+
+def test_five_hundred_slow_clients_starve_nobody(connect, client):
+    slow = [connect() for _ in range(500)]
+    for i, wire in enumerate(slow):
+        wire.sendall((HEAD + b"X: 1\r\n", HEAD + b"Content-Length: 900000\r\n\r\n{", b"P", b"")[i % 4])
+    for count in range(1, 21):
+        for wire in slow[count % 4 :: 4]:
+            send(wire, b"x")
+        assert client.post(CREATE).status == 200
+        made = client.get("/network/aggr/services").json["service-ids"]
+        assert len(made) >= count
+
+
+def test_garbage_does_not_fill_the_log(connect, client, caplog):
+    for data in (
+        b"rubbish\r\n\r\n",
+        HEAD + b"Upgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+        b"\x16\x03\x01" * 100,
+    ):
+        wire = connect()
+        wire.sendall(data)
+        wire.shutdown(socket.SHUT_WR)
+        wire.makefile("rb").read()
+    assert client.post(CREATE).status == 200
+    assert not caplog.records
+
+
+def test_a_request_without_a_version_of_http_is_refused(nbi):
+    with socket.create_connection(("127.0.0.1", int(nbi.address.rpartition(":")[2])), timeout=10) as client:
+        client.sendall(b"GET /network/aggr/services\r\n\r\n")
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"application/problem+json" in answer
