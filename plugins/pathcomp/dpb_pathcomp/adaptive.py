@@ -8,19 +8,22 @@ from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome
 from dpb_pathcomp.bast import Bast, BastPlanner
 from dpb_pathcomp.exact import Exact, ExactPlanner
 
+_QUICK = 15_000
+"""The bound on bast's work, after the complete search has used up its own."""
+
 
 class Adaptive(Algorithm):
     """`exact`, and `bast` where it gives up.
 
     `cost` is as of `exact`. `work` bounds the exact part of a request, in steps of its search; beyond it the tree is
-    bast's, and its note says so. `seed` is as of `bast`.
+    bast's, and its note says so. `seed` is as of `bast`, `engine` as of `exact`.
     """
 
     constraints = True
 
-    def __init__(self, *, cost: str = "load", work: int = 250_000, seed: int = 0) -> None:
-        self._exact = Exact(cost=cost, work=work)
-        self._bast = Bast(seed=seed, complete=False)
+    def __init__(self, *, cost: str = "load", work: int = 800_000, seed: int = 0, engine: str = "auto") -> None:
+        self._exact = Exact(cost=cost, work=work, engine=engine)
+        self._bast = Bast(seed=seed, work=_QUICK, complete=False)
 
     def planner(self, topology: Topology) -> AdaptivePlanner:
         """Return a planner for this shape: O(vertices + edges)."""

@@ -15,11 +15,14 @@ from attrs import frozen
 from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.errors import ConfigInvalid
 from dpb_pathcomp.arcs import CLOSED, Arc, Arcs
-from dpb_pathcomp.exact import WORK, ExactPlanner
+from dpb_pathcomp.exact import ExactPlanner
 from dpb_pathcomp.mirror import Mirror
 from dpb_pathcomp.refusal import cut_off, tired
 from dpb_pathcomp.shortness import keeps
 from dpb_pathcomp.weights import COSTS
+
+_COMPLETE = 200_000
+"""The bound on the complete search, beside that on the rule's own rounds."""
 
 
 class Bast(Algorithm):
@@ -46,7 +49,7 @@ class Bast(Algorithm):
 
     def planner(self, topology: Topology) -> BastPlanner:
         """Return a planner for this shape: O(vertices + edges)."""
-        exact = ExactPlanner(Mirror(topology, COSTS["delay"]), WORK) if self.complete else None
+        exact = ExactPlanner(Mirror(topology, COSTS["delay"]), _COMPLETE) if self.complete else None
         return BastPlanner(Arcs(topology, self.seed), self.work, exact)
 
 

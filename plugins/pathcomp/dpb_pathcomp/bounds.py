@@ -75,12 +75,13 @@ class Bound:
         return one, two, max(others, key=lambda n: far[one][places[n]] + far[two][places[n]])
 
 
-def distances(problem: Problem, limit: int) -> tuple[Bound | None, list[int], int]:
+def distances(problem: Problem, limit: int, most: int) -> tuple[Bound | None, list[int], int]:
     """Return the bounds for answers below *limit*, the distances to begin a search with, and the visits.
 
-    Vertices that lie on no such answer are `CLOSED` in what is returned. Without a `Bound` there is no such answer.
+    Vertices that lie on no such answer are `CLOSED` in what is returned. Without a `Bound` there is no such answer, or
+    there were more than *most* visits.
     """
-    around, loads, blank = problem.around, problem.loads, problem.closed
+    around, loads, blank = problem.around, problem.loads, problem.mirror.open_to(problem.open)
     bits, mask = problem.mirror.bits, problem.mirror.mask
     places = loads.ends.places
     cheapest = loads.cheapest_rest()
@@ -91,8 +92,6 @@ def distances(problem: Problem, limit: int) -> tuple[Bound | None, list[int], in
     twice = 2 * limit - 1
     for number, place in enumerate(places):
         best = blank.copy()
-        if best[place] < 0:
-            return None, blank, visits
         prune: Prune
         if number == 0:
             prune = _within(factor, limit)
@@ -118,12 +117,14 @@ def distances(problem: Problem, limit: int) -> tuple[Bound | None, list[int], in
                     best[other] = step
                     heappush(heap, step << bits | other)
         visits += len(settled)
+        if visits > most:
+            return None, blank, visits
         blank = [CLOSED] * len(blank)
         for vertex in settled:
             blank[vertex] = FAR
         far.append(best)
-    if any(blank[place] < 0 for place in places):
-        return None, blank, visits
+        if any(blank[place] < 0 for place in places):
+            return None, blank, visits
     return Bound(limit, far, places, cheapest), blank, visits
 
 

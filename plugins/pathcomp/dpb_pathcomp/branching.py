@@ -12,10 +12,9 @@ from heapq import heappop, heappush
 
 from attrs import define
 
-from dpb_pathcomp.bounds import Bound, distances
-from dpb_pathcomp.gathering import gather
 from dpb_pathcomp.mirror import FAR
 from dpb_pathcomp.problem import GaveUp, Problem, Rules, Use, Work
+from dpb_pathcomp.searches import Searches
 
 
 @define
@@ -44,24 +43,29 @@ class Found:
     root: Branch | None = None
 
 
-def search(problem: Problem, cost: int, uses: list[Use], work: Work) -> Found:
+def search(engine: Searches, problem: Problem, cost: int, uses: list[Use], work: Work) -> Found:
     """Return the best tree if it is cheaper than the known one (*cost* is `FAR` without one), else that."""
     known = Found(cost, uses, True)
-    closed, bound = problem.closed, Bound.none()
     if cost < FAR:
-        found, closed, visits = distances(problem, cost)
-        work.left -= 9 * visits
-        if found is None:
+        charge = problem.mirror.visit + 4
+        bounded = engine.distances(problem, cost, work.left // charge)
+        work.left -= charge * bounded.visits
+        if work.left < 0:
+            known.proved = False
             return known
-        bound = found
-    known.root = Branch(Rules.of(problem.loads, problem.mirror.vertices))
+        scope = bounded.scope
+        if scope is None:
+            return known
+    else:
+        scope = engine.unbounded(problem)
+    known.root = Branch(Rules.of(problem.loads))
     counter = 0
     # (cost of the bound, order of making, its uses, where it belongs)
     waiting: list[tuple[int, int, list[Use], Branch]] = []
 
     def look(branch: Branch) -> None:
         nonlocal counter
-        found_cost, found_uses = gather(problem, branch.rules, closed, bound, work)
+        found_cost, found_uses = engine.gather(problem, branch.rules, scope, work)
         if found_cost < known.cost:
             counter += 1
             heappush(waiting, (found_cost, counter, found_uses, branch))

@@ -18,14 +18,14 @@ def reachable(problem: Problem, rules: Rules, work: Work, *, whole: bool = False
     loads, around = problem.loads, problem.around
     homes, full = loads.homes, loads.full
     along, against = loads.along, loads.against
-    must, never, real = rules.must, rules.never, loads.real
+    must, never = rules.lists(problem.mirror.vertices)
+    real = loads.real
     edge_bits = loads.edge_bits
     bit_of: dict[int, int] = {home: 1 << number for number, home in enumerate(homes)}
     if whole:
         # The rest of a set needs the same, the other way round.
         along, against = along + against[::-1], against + along[::-1]
         bit_of[loads.root] = full + 1
-        must, never = must.copy(), never.copy()
         must[loads.root], never[loads.root] = full + 1, 0
         real |= full + 1
         full = 2 * full + 1
@@ -79,7 +79,7 @@ def reachable(problem: Problem, rules: Rules, work: Work, *, whole: bool = False
                     if not seen[other] and left >= forth and left_back >= back:
                         seen[other] = 1
                         todo.append(other)
-            steps += 4 * len(todo)
+            steps += problem.mirror.visit * len(todo)
             digits = bytearray(b"0") * vertices
             for vertex in todo:
                 digits[~vertex] = ord("1")

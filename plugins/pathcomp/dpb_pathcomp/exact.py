@@ -10,16 +10,20 @@ from __future__ import annotations
 from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.errors import ConfigInvalid
 from dpb_framework.networks.tree import tree_loads
+from dpb_pathcomp.compilation import COMPILATION
 from dpb_pathcomp.explaining import explain, too_slow
+from dpb_pathcomp.fast import FastSearches
 from dpb_pathcomp.loads import Ends, Loads
 from dpb_pathcomp.mirror import Mirror
 from dpb_pathcomp.naming import places
-from dpb_pathcomp.problem import Problem, Work
+from dpb_pathcomp.problem import GaveUp, Problem, Work
+from dpb_pathcomp.searches import PLAIN, Searches
 from dpb_pathcomp.shortness import Quickest, keeps
 from dpb_pathcomp.solving import Solved, solve, too_large
 from dpb_pathcomp.weights import COSTS
 
-WORK = 400_000
+WORK = 800_000
+"""Steps of search for one request: about 0.1 s of plain Python."""
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
@@ -43,25 +47,32 @@ class Exact(Algorithm):
 
     `cost` is what a trunk costs: `hops` 1; `delay` its microseconds; `load` about 1/residual times what the request
     takes of it; `exponential` likewise, exponential in its utilisation. `work` bounds a request, in steps of search.
+    `engine`: `python`; `numba` or `auto`, which serve in plain Python until the searches are compiled (in the
+    background) and wherever numba is missing. All engines give the same answers.
     """
 
     constraints = True
 
-    def __init__(self, *, cost: str = "load", work: int = WORK) -> None:
+    def __init__(self, *, cost: str = "load", work: int = WORK, engine: str = "auto") -> None:
         self.cost = COSTS[check_choice("cost", cost, tuple(COSTS))]
         self.work = check_work(work)
+        self.compile = check_choice("engine", engine, ("auto", "python", "numba")) != "python"
 
     def planner(self, topology: Topology) -> ExactPlanner:
-        """Return a planner for this shape: O(vertices + edges)."""
-        return ExactPlanner(Mirror(topology, self.cost), self.work)
+        """Return a planner for this shape: O(vertices + edges). The first one begins to compile."""
+        if self.compile:
+            COMPILATION.start()
+        return ExactPlanner(Mirror(topology, self.cost), self.work, self.compile)
 
 
 class ExactPlanner(Planner):
     """Plans on one topology. An answer depends on the arguments only, not on what was asked before."""
 
-    def __init__(self, mirror: Mirror, work: int) -> None:
+    def __init__(self, mirror: Mirror, work: int, fast: bool = False) -> None:
         self._mirror = mirror
         self._work = work
+        self._engine: Searches = PLAIN
+        self._waiting = fast
 
     def plan(self, demand: Demand, residual: Residual) -> Outcome:
         """Return the cheapest tree; `NoTree`, `proved`, with a certificate; or `NoTree` that gives up.
@@ -70,15 +81,22 @@ class ExactPlanner(Planner):
         of all is returned if it keeps it, or else the cheapest of those that were tried.
         """
         self._mirror.follow(residual)
-        if not Ends.of(demand).bits:
+        ends = Ends.of(demand)
+        if not ends.bits:
             return Tree(())
         work = Work(self._work)
-        solved = solve(self._mirror, demand, work)
+        if self._waiting and COMPILATION.compiled is not None:
+            self._engine = FastSearches(self._mirror, COMPILATION.compiled)
+            self._waiting = False
+        solved = solve(self._engine, self._mirror, demand, ends, work)
         if solved.uses:
             tree = self._tree(solved)
             if demand.max_delay is None or keeps(self._mirror.topology, tree.edges, demand):
                 return tree
-            return self._within_delay(demand, residual, work)
+            try:
+                return self._within_delay(demand, residual, work)
+            except GaveUp:
+                return self._given_up(demand)
         if solved.proved:
             return self._refuse(demand, solved)
         return self._given_up(demand)
@@ -103,7 +121,7 @@ class ExactPlanner(Planner):
 
     def _would(self, demand: Demand, edge: int, upstream: int, downstream: int, work: Work) -> bool:
         with self._mirror.lent(edge, upstream, downstream):
-            return bool(solve(self._mirror, demand, work).uses)
+            return bool(solve(self._engine, self._mirror, demand, Ends.of(demand), work).uses)
 
     def _within_delay(self, demand: Demand, residual: Residual, work: Work) -> Outcome:
         """Answer a request whose cheapest tree is too slow."""

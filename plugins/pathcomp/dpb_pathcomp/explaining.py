@@ -45,7 +45,7 @@ def explain(demand: Demand, solved: Solved, would: Would, work: Work) -> NoTree:
     try:
         # One trunk that could cross a cut which nothing crosses would have the terminals of each side on its sides.
         inside = _inside(problem, solved.near) if solved.near is not None and side is not None and not side.able else 0
-        rules = Rules.of(problem.loads, problem.mirror.vertices)
+        rules = Rules.of(problem.loads)
         reached = reachable(problem, rules, work, whole=True, side=inside)
         extra, known = _smallest(problem, reached, would, work)
     except GaveUp:

@@ -24,9 +24,9 @@ def gather(problem: Problem, rules: Rules, blank: list[int], bound: Bound, work:
     """
     mirror, around, weights, loads = problem.mirror, problem.around, problem.weights, problem.loads
     full, root, homes = loads.full, loads.root, loads.homes
-    must, never = rules.must, rules.never
+    must, never = rules.lists(mirror.vertices)
     bits, mask, heads, room = mirror.bits, mirror.mask, mirror.heads, mirror.left
-    vertex_bits = len(homes)
+    vertex_bits, visit = len(homes), mirror.visit
     rows: list[list[int]] = [[] for _ in range(full + 1)]
     how: list[dict[int, int]] = [{} for _ in range(full + 1)]
     lists: list[list[int]] = [[] for _ in range(full + 1)]
@@ -98,7 +98,7 @@ def gather(problem: Problem, rules: Rules, blank: list[int], bound: Bound, work:
             here = best[vertex]
             if here < cost and here >= 0:
                 continue
-            steps += 5
+            steps += visit
             if prune is not None and prune(cost, vertex):
                 continue
             settled.append(vertex)

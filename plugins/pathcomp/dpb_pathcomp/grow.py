@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from attrs import frozen
-
 from dpb_pathcomp.loads import Loads
-from dpb_pathcomp.mirror import FAR, Around, Mirror
-from dpb_pathcomp.problem import Problem, Use
+from dpb_pathcomp.mirror import Around, Mirror
+from dpb_pathcomp.problem import Use
 
 
 def grow(mirror: Mirror, around: Around, loads: Loads, best: list[int]) -> tuple[list[int], int, int]:
@@ -20,10 +18,7 @@ def grow(mirror: Mirror, around: Around, loads: Loads, best: list[int]) -> tuple
     """
     bits, mask, heads = mirror.bits, mirror.mask, mirror.heads
     root = loads.root
-    if loads.full == 1:
-        away, back = loads.against[1], loads.along[1]
-    else:
-        away = back = loads.least
+    away, back = loads.first_need
     bit_of = {home: 1 << number for number, home in enumerate(loads.homes)}
     missing = loads.full
     via: dict[int, int] = {}
@@ -86,45 +81,3 @@ def weigh_tree(mirror: Mirror, weights: list[int], loads: Loads, tree: list[int]
         if short > lack:
             worst, lack = arc >> 1, short
     return cost, uses, worst
-
-
-@frozen
-class First:
-    """What came of growing: a tree that fits (`FAR` and nothing without one), what it took, who was cut off.
-
-    `near` are the vertices that were reached when, with no trunk left out, a terminal was missing: there is no tree.
-    """
-
-    cost: int
-    uses: list[Use]
-    visits: int
-    near: list[int] | None = None
-
-
-def first_answer(problem: Problem, rounds: int) -> First:
-    """Grow up to *rounds* trees, each without the worst trunk of the one before, until one fits."""
-    mirror, around, loads = problem.mirror, problem.around, problem.loads
-    visits = 0
-    for number in range(rounds):
-        best = problem.closed.copy()
-        tree, missing, more = grow(mirror, around, loads, best)
-        visits += more
-        if missing:
-            return First(FAR, [], visits, _near(mirror, best) if number == 0 else None)
-        cost, uses, worst = weigh_tree(mirror, problem.weights, loads, tree)
-        if worst < 0:
-            return First(cost, uses, visits)
-        around = mirror.without(around, (worst,))
-    return First(FAR, [], visits)
-
-
-def _near(mirror: Mirror, best: list[int]) -> list[int]:
-    """Return what was reached, with whatever hangs on it."""
-    near = []
-    for vertex in range(mirror.vertices):
-        anchor = vertex
-        while best[anchor] < 0:
-            anchor = mirror.hangs[anchor]
-        if best[anchor] < FAR:
-            near.append(vertex)
-    return near

@@ -30,6 +30,8 @@ class Ends:
     @classmethod
     def of(cls, demand: Demand) -> Ends:
         """Gather rates of vertices that are there twice."""
+        if len(set(demand.vertices)) == len(demand.vertices) and not demand.pass_vertices and not demand.pass_edges:
+            return cls(demand.vertices, demand.ingress, demand.egress)
         inward: dict[int, int] = {}
         outward: dict[int, int] = {}
         for vertex, rate_in, rate_out in zip(demand.vertices, demand.ingress, demand.egress, strict=True):
@@ -86,6 +88,11 @@ class Loads:
         for _ in range(passes):  # what must be passed adds nothing to the load
             along, against, cost = along + along, against + against, cost + cost
         self.along, self.against, self.cost = along, against, cost
+
+    @property
+    def first_need(self) -> tuple[int, int]:
+        """What a trunk needs at least, away from the root and back; with one terminal beside it, what it carries."""
+        return (self.against[1], self.along[1]) if self.full == 1 else (self.least, self.least)
 
     def cheapest_rest(self) -> list[int]:
         """For each set the least cost factor of what lies between it and the rest: supersets, and sets without it."""

@@ -43,9 +43,12 @@ class Mirror:
         self.vertices = topology.vertices
         self.bits = max(1, topology.vertices.bit_length())
         self.mask = (1 << self.bits) - 1
+        # The work of a visit; in large networks it takes longer, for what is needed lies far apart in memory.
+        self.visit = 5 + max(0, self.bits - 10)
         self.heads = [end for ends in zip(topology.heads, topology.tails, strict=True) for end in ends]
         self.left = [-1] * (2 * count)
         self.weights = [cost.weigh(delay, 0, 0, 0, 0) for delay in topology.delays]
+        self.heaviest = cost.heaviest or max([1, *topology.delays])
         self.changes: list[int] = list(range(count))
         self._seen: list[list[int]] = [[], [], [], []]
         self.around: Around = [[] for _ in range(topology.vertices)]
@@ -84,6 +87,17 @@ class Mirror:
                 blank[vertex] = FAR
                 vertex = hangs[vertex]
         return blank
+
+    def with_hanging(self, near: Collection[int], opened: Collection[int]) -> list[int]:
+        """Return *near* with what hangs on it and was closed to a search among the vertices *opened*."""
+        blank, inside = self.open_to(opened), set(near)
+        for vertex in range(self.vertices):
+            anchor = vertex
+            while blank[anchor] < 0:
+                anchor = self.hangs[anchor]
+            if anchor in inside:
+                inside.add(vertex)
+        return sorted(inside)
 
     @contextmanager
     def lent(self, edge: int, upstream: int, downstream: int) -> Iterator[None]:
@@ -142,7 +156,8 @@ class Mirror:
                 weight = self.weights[edge]
                 self.around[tail][self._place[arc]] = (weight, head, up, down, arc)
                 self.around[head][self._place[arc + 1]] = (weight, tail, down, up, arc + 1)
-        self.changes += edges
+        if len(self.changes) < len(self.weights):  # else whoever follows takes over everything
+            self.changes += edges
 
     def preferring(self, edges: Collection[int]) -> tuple[Around, list[int]]:
         """Return arcs, and weights by edge, such that any number of *edges* costs less than one other."""

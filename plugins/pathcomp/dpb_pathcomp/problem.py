@@ -24,51 +24,55 @@ class GaveUp(Exception):
 
 @frozen
 class Problem:
-    """The network with weights as this request sees them, what its sets carry, and the distances to begin with."""
+    """The network with weights as this request sees them, and what its sets carry.
+
+    `open` are the vertices that a search has to come to: what hangs elsewhere is closed. No weight is above `heaviest`.
+    """
 
     mirror: Mirror
     around: Around
     weights: list[int]
+    heaviest: int
     loads: Loads
-    closed: list[int]
+    open: tuple[int, ...]
 
     @classmethod
     def of(cls, mirror: Mirror, loads: Loads, prefer: frozenset[int]) -> Problem:
         """Return the problem; *prefer* are edges that are nearly free, edges to pass are crossed on their own."""
         passed = [mirror.heads[2 * edge + end] for edge in loads.edge_bits for end in (0, 1)]
-        closed = mirror.open_to((loads.root, *loads.homes, *passed))
-        around, weights = mirror.around, mirror.weights
+        around, weights, heaviest = mirror.around, mirror.weights, mirror.heaviest
         if prefer:
             around, weights = mirror.preferring(prefer)
+            heaviest *= mirror.vertices + 1
         if loads.edge_bits:
             around = mirror.without(around, loads.edge_bits)
-        return cls(mirror, around, weights, loads, closed)
+        return cls(mirror, around, weights, heaviest, loads, (loads.root, *loads.homes, *passed))
 
 
 @frozen
 class Rules:
-    """Which sets may leave a vertex: those that have all of `must` and nothing of `never`."""
+    """Which sets may leave a vertex: those that have all of `must` and nothing of `never`, where these say anything."""
 
-    must: list[int]
-    never: list[int]
+    must: dict[int, int]
+    never: dict[int, int]
 
     @classmethod
-    def of(cls, loads: Loads, vertices: int) -> Rules:
+    def of(cls, loads: Loads) -> Rules:
         """A terminal joins what leaves its vertex; the root is never left."""
-        must, never = [0] * vertices, [0] * vertices
-        for number, home in enumerate(loads.homes):
-            must[home] = 1 << number
-        never[loads.root] = loads.full
-        return cls(must, never)
+        return cls({home: 1 << number for number, home in enumerate(loads.homes)}, {loads.root: loads.full})
 
     def with_bit(self, vertex: int, bit: int) -> Rules:
         """What leaves *vertex* has *bit*."""
-        must = self.must.copy()
-        must[vertex] |= bit
-        return Rules(must, self.never)
+        return Rules(self.must | {vertex: self.must.get(vertex, 0) | bit}, self.never)
 
     def without_bit(self, vertex: int, bit: int) -> Rules:
         """What leaves *vertex* has not *bit*."""
-        never = self.never.copy()
-        never[vertex] |= bit
-        return Rules(self.must, never)
+        return Rules(self.must, self.never | {vertex: self.never.get(vertex, 0) | bit})
+
+    def lists(self, vertices: int) -> tuple[list[int], list[int]]:
+        """Return `must` and `never` by vertex."""
+        must, never = [0] * vertices, [0] * vertices
+        for rules, by_vertex in ((self.must, must), (self.never, never)):
+            for vertex, bits in rules.items():
+                by_vertex[vertex] = bits
+        return must, never

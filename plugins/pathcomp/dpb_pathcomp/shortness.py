@@ -14,7 +14,7 @@ from itertools import combinations
 from dpb_framework.contracts.algorithm import Demand, Residual, Topology
 from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_pathcomp.loads import Ends
-from dpb_pathcomp.problem import Work
+from dpb_pathcomp.problem import GaveUp, Work
 
 MIDDLES = 24
 """So many vertices are tried as the middle of a tree."""
@@ -66,7 +66,9 @@ class Quickest:
                     delays[other] = step
                     ways[other] = (edge, vertex)
                     heappush(heap, (step, other))
-        self._work.left -= 9 * len(done)
+        self._work.left -= 15 * len(done)
+        if self._work.left < 0:
+            raise GaveUp
         return delays, ways
 
     def too_far(self, most: int) -> tuple[int, int, int] | None:
@@ -84,9 +86,10 @@ class Quickest:
         ranked = sorted(common, key=lambda v: (sum(sorted(d[v] for d in delays)[-2:]), sum(d[v] for d in delays), v))
         found: dict[tuple[int, ...], None] = {}
         for middle in ranked[:MIDDLES] if len(self.places) > 2 else self.places[:1]:
-            if self._work.left < 0:
+            try:
+                edges = self._tree(middle)
+            except GaveUp:
                 break
-            edges = self._tree(middle)
             if edges not in found and self._fits(edges):
                 found[edges] = None
         return list(found)

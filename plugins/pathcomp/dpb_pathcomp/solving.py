@@ -7,10 +7,11 @@ from attrs import define
 from dpb_framework.contracts.algorithm import Demand
 from dpb_pathcomp.branching import Branch, search
 from dpb_pathcomp.closure import reachable
-from dpb_pathcomp.grow import first_answer
+from dpb_pathcomp.grow import weigh_tree
 from dpb_pathcomp.loads import Ends, Loads
 from dpb_pathcomp.mirror import FAR, Mirror
 from dpb_pathcomp.problem import GaveUp, Problem, Rules, Use, Work
+from dpb_pathcomp.searches import Searches
 
 ROUNDS = 4
 """So many trees are grown for the first answer; without one the search begins with nothing known."""
@@ -39,28 +40,38 @@ def too_large(mirror: Mirror, ends: Ends, work: int) -> bool:
     return int(3**ends.bits) + (mirror.vertices << ends.bits >> 2) > work
 
 
-def solve(mirror: Mirror, demand: Demand, work: Work) -> Solved:
-    """Return the cheapest tree, or that none fits, or that *work* did not suffice; *demand* has two places to join."""
-    ends = Ends.of(demand)
+def solve(engine: Searches, mirror: Mirror, demand: Demand, ends: Ends, work: Work) -> Solved:
+    """Return the cheapest tree, or that none fits, or that *work* did not suffice; *ends* are the demand's."""
     if too_large(mirror, ends, work.left):
         return Solved(None, [], False)
     loads = Loads(ends, mirror.cost.by_load)
     problem = Problem.of(mirror, loads, demand.prefer)
-    cost, uses = FAR, []
+    cost: int = FAR
+    uses: list[Use] = []
     if not ends.vertices and not ends.edges:
-        first = first_answer(problem, ROUNDS)
-        work.left -= 9 * first.visits
-        cost, uses = first.cost, first.uses
-        if first.near is not None:
-            return Solved(problem, [], True, near=first.near)
+        left_out: list[int] = []
+        while len(left_out) < ROUNDS and work.left > 0:
+            grown = engine.grow(problem, left_out)
+            work.left -= (mirror.visit + 4) * grown.visits
+            if grown.missing:
+                if not left_out:
+                    return Solved(problem, [], True, near=grown.near)
+                break
+            tree_cost, tree, worst = weigh_tree(mirror, problem.weights, loads, grown.arcs)
+            if worst < 0:
+                cost, uses = tree_cost, tree
+                break
+            left_out.append(worst)
         if loads.full == 1:
             return Solved(problem, uses, True)
+    if work.left < 0:
+        return Solved(problem, uses, False)
     try:
-        if cost == FAR:
-            reached = reachable(problem, Rules.of(loads, mirror.vertices), work)
+        if not uses:
+            reached = reachable(problem, Rules.of(loads), work)
             if not reached[loads.full] >> loads.root & 1:
                 return Solved(problem, [], True, reached=reached)
     except GaveUp:
         return Solved(problem, [], False)
-    found = search(problem, cost, uses, work)
+    found = search(engine, problem, cost, uses, work)
     return Solved(problem, found.uses, found.proved, root=found.root, conflicts=found.conflicts)

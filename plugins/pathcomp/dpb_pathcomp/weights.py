@@ -21,6 +21,8 @@ class Cost:
     """
 
     name: str
+    heaviest: int
+    """No weight is more; 0 where that depends on the network."""
     by_load: bool
     by_residual: bool
     weigh: Weigh
@@ -71,9 +73,9 @@ def _exponential(delay: int, up: int, down: int, up_capacity: int, down_capacity
 COSTS = {
     cost.name: cost
     for cost in (
-        Cost("hops", False, False, _hops),
-        Cost("delay", False, False, _delay),
-        Cost("load", True, True, _load),
-        Cost("exponential", True, True, _exponential),
+        Cost("hops", 1, False, False, _hops),
+        Cost("delay", 0, False, False, _delay),
+        Cost("load", 64_001, True, True, _load),
+        Cost("exponential", 65_536, True, True, _exponential),
     )
 }

@@ -1,16 +1,23 @@
 """The default algorithm beside the paper's rule in plain form, and beside all trees that there are."""
 
+import importlib.resources
+import json
+import os
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 from random import Random
 
 import networkx as nx
+import pytest
+import topohub
 from dpb_pathcomp.bast import Bast
 
 from dpb_framework.contracts.algorithm import Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.networks.tree import check_fits, tree_loads
 from dpb_framework.testing.instances import demand_of, instances
-from dpb_framework.testing.topologies import barabasi_albert
+from dpb_framework.testing.topologies import barabasi_albert, from_pairs
+
+SOAK = os.environ.get("DPB_SOAK") == "1"
 
 
 class PlainRule(Planner):
@@ -66,17 +73,38 @@ def _accepted(planner: Planner, topology: Topology, residual: Residual, demands:
     return count
 
 
-def test_networks_are_filled_as_well_as_by_the_papers_rule() -> None:
+def _germany50() -> tuple[Topology, Residual]:
+    """SNDlib's network of 50 places: 1 Gbit/s each way, 10 us for each unit of its distances."""
+    graph = json.loads((importlib.resources.files(topohub) / "data/sndlib/germany50.json").read_text("utf-8"))
+    place = {node["id"]: number for number, node in enumerate(graph["nodes"])}
+    pairs = [(place[link["source"]], place[link["target"]]) for link in graph["edges"]]
+    plain, residual = from_pairs(len(place), pairs, capacity=1_000_000)
+    delays = [max(1, round(10 * link["dist"])) for link in graph["edges"]]
+    return Topology(len(place), plain.tails, plain.heads, delays, plain.names, plain.vertex_names), residual
+
+
+NETWORKS = {
+    "ba54": (lambda seed: barabasi_albert(54, 2, seed=seed), 500),
+    "ba128": (lambda seed: barabasi_albert(128, 2, seed=seed), 1500),
+    "germany50": (lambda seed: _germany50(), 200),
+}
+ORDINARY = [("ba54", False), ("germany50", False)]
+LONG = [*ORDINARY, ("ba128", False), ("ba54", True), ("germany50", True)]
+
+
+@pytest.mark.parametrize(("name", "complete"), LONG if SOAK else ORDINARY)
+def test_networks_are_filled_as_well_as_by_the_papers_rule(name: str, complete: bool) -> None:
     # One network alone shows noise of some 4 %, for what is refused depends on what came before.
+    make, count = NETWORKS[name]
     plain = ours = 0
-    for seed in range(5):
-        topology, residual = barabasi_albert(54, 2, seed=seed)
-        requests = _requests(seed, 54)
-        demands = [next(requests) for _ in range(500)]
+    for seed in range(20 if SOAK else 4):
+        topology, residual = make(seed)
+        requests = _requests(seed, topology.vertices)
+        demands = [next(requests) for _ in range(count)]
         filled = _accepted(PlainRule(topology), topology, residual, demands)
         assert filled < len(demands), "the network is filled until requests are refused"
         plain += filled
-        ours += _accepted(Bast().planner(topology), topology, residual, demands)
+        ours += _accepted(Bast(complete=complete).planner(topology), topology, residual, demands)
     assert ours >= 0.97 * plain
 
 
@@ -99,12 +127,15 @@ def test_on_tiny_networks_refusals_are_compared_with_all_trees() -> None:
     for case in instances(5, 900):
         if case.topology.vertices > 6 or len(case.topology.tails) > 9:
             continue
-        outcome = Bast().planner(case.topology).plan(case.demand, case.residual)
+        outcome = Bast(complete=False).planner(case.topology).plan(case.demand, case.residual)
         if isinstance(outcome, Tree):
             assert not check_fits(tree_loads(case.topology, outcome.edges, case.demand), case.residual)
             trees += 1
             continue
         there_is_one = _fits_somewhere(case.topology, case.residual, case.demand)
+        asked = Bast().planner(case.topology).plan(case.demand, case.residual)
+        assert isinstance(asked, Tree) == there_is_one, "with the complete search nothing is refused that fits"
+        assert isinstance(asked, Tree) or asked.proved
         if outcome.proved:
             assert not there_is_one, f"{outcome} is no proof"
             proofs += 1

@@ -8,8 +8,10 @@ import pytest
 from attrs import evolve
 from dpb_pathcomp.check import check
 from dpb_pathcomp.exact import Exact
+from dpb_pathcomp.loads import Ends
 from dpb_pathcomp.mirror import Mirror
 from dpb_pathcomp.problem import Work
+from dpb_pathcomp.searches import PLAIN
 from dpb_pathcomp.solving import solve
 from dpb_pathcomp.weights import COSTS
 
@@ -93,7 +95,7 @@ def test_conflicts_occur_and_branching_settles_them() -> None:
             continue
         mirror = Mirror(case.topology, COSTS["delay"])
         mirror.follow(case.residual)
-        solved = solve(mirror, case.demand, Work(10**6))
+        solved = solve(PLAIN, mirror, case.demand, Ends.of(case.demand), Work(10**6))
         if solved.conflicts:
             seen[bool(solved.uses)] += 1
     assert min(seen[True], seen[False]) >= 5, seen
