@@ -21,7 +21,7 @@ from dpb_pathcomp.refusal import cut_off, tired
 from dpb_pathcomp.shortness import keeps
 from dpb_pathcomp.weights import COSTS
 
-_COMPLETE = 200_000
+_COMPLETE = 150_000
 """The bound on the complete search, beside that on the rule's own rounds."""
 
 

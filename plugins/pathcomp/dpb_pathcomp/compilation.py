@@ -105,9 +105,11 @@ def _rehearse(compiled: Compiled) -> None:
     loads = Loads(Ends.of(Demand((0, 1, 2), (1, 1, 1), (1, 1, 1))), False)
     problem = Problem.of(mirror, loads, frozenset())
     fast = FastSearches(mirror, compiled)
-    fast.grow(problem, ())
-    found = fast.distances(problem, 9, 100)
-    rules = Rules.of(loads)
-    fast.gather(problem, rules, fast.unbounded(problem), Work(1000))
-    if found.scope is not None:
-        fast.gather(problem, rules, found.scope, Work(1000))
+    for search in (
+        lambda: fast.grow(problem, ()),
+        lambda: fast.distances(problem, 9, 100),
+        lambda: fast.gather(problem, Rules.of(loads), fast.unbounded(problem), Work(1000)),
+    ):
+        if not threading.main_thread().is_alive():
+            raise RuntimeError("the process ends")
+        search()
