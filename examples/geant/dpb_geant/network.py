@@ -59,7 +59,7 @@ def configuration(graph: Graph, host: str, port: int) -> str:
     blocks += [f'[[network]]\nname = {json.dumps(node)}\nkind = "switch"\nfabric = "emulated"' for node in graph.nodes]
     blocks.append(
         f'[[network]]\nname = "{AGGREGATOR}"\nkind = "aggregator"\nalgorithm = "adaptive"\n'
-        'algorithm-settings = { engine = "python" }\n'  # quick enough for 37 switches, and nothing is compiled for a demo
+        'algorithm-settings = { engine = "python" }\n'  # quick enough here; nothing is compiled for a demo
         f"inferiors = {json.dumps(graph.nodes)}"
     )
     return "\n\n".join(blocks) + "\n"

@@ -47,7 +47,8 @@ class Compilation:
 
     def wait(self, timeout: float) -> bool:
         """Wait until it has ended one way or the other; whether there is machine code. For tests and measurements."""
-        self._done.wait(timeout)
+        if self._thread is not None:
+            self._done.wait(timeout)
         return self.compiled is not None
 
     def _run(self) -> None:

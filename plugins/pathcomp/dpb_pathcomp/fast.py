@@ -42,25 +42,30 @@ class FastSearches:
         self._first = np.array(first, np.int64)
         self._slots = np.array(slots, np.int64)
         self._heads = np.array(mirror.heads, np.int64)
-        self._left = np.array(mirror.left, np.int64)
-        self._weights = np.array(mirror.weights, np.int64)
+        self._left = np.empty(len(mirror.left), np.int64)
+        self._weights = np.empty(len(mirror.weights), np.int64)
         self._open = np.array([distance >= 0 for distance in mirror.blank], np.uint8)
         self._none = np.empty(0, np.int64)
         self._no_far = np.empty((0, 0), np.int64)
-        mirror.changes.clear()
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Copy everything. What no int of the machine holds is cut: `_fits` sees to it that nobody looks."""
+        self._left[:] = [min(rate, _LARGEST) for rate in self._mirror.left]
+        self._weights[:] = [min(weight, _LARGEST) for weight in self._mirror.weights]
+        self._mirror.changes.clear()
 
     def _follow(self) -> None:
         mirror = self._mirror
         left, weights = self._left, self._weights
         if len(mirror.changes) >= len(weights) // 2:
-            left[:] = mirror.left
-            weights[:] = mirror.weights
-        else:
-            for edge in mirror.changes:
-                arc = 2 * edge
-                left[arc] = mirror.left[arc]
-                left[arc + 1] = mirror.left[arc + 1]
-                weights[edge] = mirror.weights[edge]
+            self._take_over()
+            return
+        for edge in mirror.changes:
+            arc = 2 * edge
+            left[arc] = min(mirror.left[arc], _LARGEST)
+            left[arc + 1] = min(mirror.left[arc + 1], _LARGEST)
+            weights[edge] = min(mirror.weights[edge], _LARGEST)
         mirror.changes.clear()
 
     def _shape(self, problem: Problem, without: Collection[int]) -> tuple[Any, ...]:
@@ -83,13 +88,14 @@ class FastSearches:
                 vertex = hangs[vertex]
         return opened
 
-    def _fits(self, cost: int) -> bool:
-        """Whether whatever is computed with costs up to *cost* stays within the machine's ints."""
-        return cost << self._mirror.bits + 1 < _LARGEST
+    def _fits(self, problem: Problem, cost: int) -> bool:
+        """Whether whatever is computed with costs up to *cost* stays within the machine's ints, and the rates do."""
+        ends = problem.loads.ends
+        return cost << self._mirror.bits + 1 < _LARGEST and sum(ends.ingress) + sum(ends.egress) < _LARGEST
 
     def grow(self, problem: Problem, without: Collection[int]) -> Grown:
         """See `compilable.grow`."""
-        if not self._fits(problem.heaviest * self._mirror.vertices):
+        if not self._fits(problem, problem.heaviest * self._mirror.vertices):
             return PLAIN.grow(problem, without)
         loads, mirror, np = problem.loads, self._mirror, self._np
         away, back = loads.first_need
@@ -113,7 +119,7 @@ class FastSearches:
         cheapest = loads.cheapest_rest()
         factor, largest = min(cheapest), max(loads.cost)
         ratio = largest // factor + 1
-        if not self._fits(limit + largest * problem.heaviest) or 8 * limit * ratio >= _LARGEST:
+        if not self._fits(problem, limit + largest * problem.heaviest) or 8 * limit * ratio >= _LARGEST:
             return PLAIN.distances(problem, limit, most)
         able, far, opened, visits = self._compiled.distances(
             *self._shape(problem, ()),
@@ -129,7 +135,7 @@ class FastSearches:
 
     def unbounded(self, problem: Problem) -> Any:
         """Return the scope without a limit."""
-        if not self._fits(max(problem.loads.cost) * problem.heaviest * self._mirror.vertices):
+        if not self._fits(problem, max(problem.loads.cost) * problem.heaviest * self._mirror.vertices):
             return PLAIN.unbounded(problem)
         return _Scope(_FAR >> 1, self._no_far, self._opened(problem), self._none)
 
