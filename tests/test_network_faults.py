@@ -13,7 +13,18 @@ from typing import Any, cast
 
 import pytest
 
-from dpb_framework.contracts import Bridge, Capability, Channel, Demand, ModelRecord, Outcome, Planner, Residual, Tree
+from dpb_framework.contracts import (
+    Algorithm,
+    Bridge,
+    Capability,
+    Channel,
+    Demand,
+    ModelRecord,
+    Outcome,
+    Planner,
+    Residual,
+    Tree,
+)
 from dpb_framework.errors import CommitFailed, ConfigInvalid, FabricRefused, PlanInvalid, Refused
 from dpb_framework.model import (
     SYSTEM,
@@ -404,6 +415,23 @@ def test_a_command_in_the_middle_of_another_one(stop: int, command: str) -> None
 
 
 # -- a fault within an algorithm ------------------------------------------------------------------
+
+
+def test_algorithms_are_warmed_up_when_their_network_starts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and what goes wrong with it stops nothing."""
+    warmed = []
+
+    def warm_up(self: Algorithm) -> None:
+        warmed.append(self)
+        raise RuntimeError("too cold")
+
+    monkeypatch.setattr(Algorithm, "warm_up", warm_up)
+    with World(line(2)) as world:
+        assert len(warmed) == 1
+        world.release(world.establish("net", *NET))
+    assert "network net: algorithm bast failed to warm up" in caplog.text
 
 
 class FaultyPlanner(Planner):

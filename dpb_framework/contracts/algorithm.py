@@ -1,6 +1,6 @@
 """The contract Algorithm: path computation.
 
-Clauses A1 to A9; `dpb_framework.testing.algorithm` tests them. Topology and residuals are plain indexed lists
+Clauses A1 to A10; `dpb_framework.testing.algorithm` tests them. Topology and residuals are plain indexed lists
 that persist between requests: only the residuals change, in place. The kernel checks every answer
 (`dpb_framework.networks.tree`), so no algorithm can oversell a trunk.
 """
@@ -143,6 +143,13 @@ class Algorithm(ABC):
     @abstractmethod
     def planner(self, topology: Topology) -> Planner:
         """Return a planner for this shape. A8. May be slow (once for each shape); several live side by side."""
+
+    def warm_up(self) -> None:  # noqa: B027 - most have nothing to do
+        """Begin in the background what takes long.
+
+        A10. Called once when a network that uses the algorithm starts, before any request. Returns at once; plans come
+        meanwhile, and their answers do not depend on it.
+        """
 
 
 def to_networkx(topology: Topology, residual: Residual | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -129,6 +130,12 @@ class Aggregator(AggregatorTopology):
 
     def start(self) -> None:
         """Begin to work with the inferiors."""
+        try:
+            self._algorithm.warm_up()
+        except Exception:
+            logging.getLogger("dpb.networks").exception(
+                "network %s: algorithm %s failed to warm up", self.name, self._algorithm_name
+            )
         for name, inferior in self._inferiors.items():
             self._cancels.append(inferior.watch(partial(self._heard, name), (EventKind.MODEL,)))
         self.resume()

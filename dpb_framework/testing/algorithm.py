@@ -1,4 +1,4 @@
-"""The conformance suite of path computation: clauses A1 to A9 of `dpb_framework.contracts.algorithm`.
+"""The conformance suite of path computation: clauses A1 to A10 of `dpb_framework.contracts.algorithm`.
 
 An author's test is a subclass with one fixture:
 
@@ -293,6 +293,15 @@ class AlgorithmContract:
             for planner, (_, cases), answers in zip(planners, sequences, together, strict=True):
                 answers.append(planner.plan(cases[turn].demand, cases[turn].residual))
         assert together == alone
+
+    def test_a10_warming_up_changes_no_answer(self, algorithm: Algorithm) -> None:
+        """What was begun in the background makes no difference, whether it is called once or twice."""
+        topology, cases = _sequence(8)
+        before = _replay(algorithm.planner(topology), cases)
+        algorithm.warm_up()
+        assert _replay(algorithm.planner(topology), cases) == before
+        algorithm.warm_up()
+        assert _replay(algorithm.planner(topology), cases) == before
 
     def test_a7_an_unknown_setting_is_refused(self, algorithm: Algorithm) -> None:
         """A setting that does not exist is an error."""

@@ -29,6 +29,10 @@ class Adaptive(Algorithm):
         """Return a planner for this shape: O(vertices + edges)."""
         return AdaptivePlanner(self._exact.planner(topology), self._bast.planner(topology))
 
+    def warm_up(self) -> None:
+        """As of `exact`."""
+        self._exact.warm_up()
+
 
 class AdaptivePlanner(Planner):
     """Plans on one topology."""

@@ -59,10 +59,14 @@ class Exact(Algorithm):
         self.compile = check_choice("engine", engine, ("auto", "python", "numba")) != "python"
 
     def planner(self, topology: Topology) -> ExactPlanner:
-        """Return a planner for this shape: O(vertices + edges). The first one begins to compile."""
+        """Return a planner for this shape: O(vertices + edges). It begins to compile, if nobody did."""
+        self.warm_up()
+        return ExactPlanner(Mirror(topology, self.cost), self.work, self.compile)
+
+    def warm_up(self) -> None:
+        """Begin to compile, unless told otherwise."""
         if self.compile:
             COMPILATION.start()
-        return ExactPlanner(Mirror(topology, self.cost), self.work, self.compile)
 
 
 class ExactPlanner(Planner):

@@ -170,6 +170,17 @@ def test_a_numba_that_is_missing_or_fails_is_one_line_in_the_log(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("kind", [Exact, Adaptive])
+def test_compiling_begins_when_the_network_starts(
+    fresh: Compilation, compiled: Compiled, monkeypatch: pytest.MonkeyPatch, kind: type[Exact | Adaptive]
+) -> None:
+    monkeypatch.setattr(compilation, "compile_searches", lambda: compiled)
+    kind(engine="python").warm_up()
+    assert not fresh.wait(PATIENCE)
+    kind().warm_up()
+    assert fresh.wait(PATIENCE)
+
+
 def test_plain_python_begins_no_compilation(fresh: Compilation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh, "start", lambda: pytest.fail("a compilation was begun"))
     topology, residual = line(2)
