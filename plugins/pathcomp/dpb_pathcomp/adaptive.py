@@ -6,7 +6,7 @@ from attrs import evolve
 
 from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_pathcomp.bast import Bast, BastPlanner
-from dpb_pathcomp.exact import Exact, ExactPlanner
+from dpb_pathcomp.exact import WORK, Exact, ExactPlanner
 
 _QUICK = 8_000
 """The bound on bast's work, after the complete search has used up its own."""
@@ -21,7 +21,7 @@ class Adaptive(Algorithm):
 
     constraints = True
 
-    def __init__(self, *, cost: str = "load", work: int = 600_000, seed: int = 0, engine: str = "auto") -> None:
+    def __init__(self, *, cost: str = "load", work: int = WORK, seed: int = 0, engine: str = "auto") -> None:
         self._exact = Exact(cost=cost, work=work, engine=engine)
         self._bast = Bast(seed=seed, work=_QUICK, complete=False)
 

@@ -22,7 +22,7 @@ from dpb_pathcomp.shortness import Quickest, keeps
 from dpb_pathcomp.solving import Solved, solve, too_large
 from dpb_pathcomp.weights import COSTS
 
-WORK = 800_000
+WORK = 600_000
 """Steps of search for one request: about 0.1 s of plain Python."""
 
 
