@@ -27,6 +27,10 @@ class Compiled:
     gather: Any
 
 
+class _Ends(Exception):
+    """The process ends: there is nobody left to compile for."""
+
+
 class Compilation:
     """The compilation of one process."""
 
@@ -54,6 +58,8 @@ class Compilation:
     def _run(self) -> None:
         try:
             self.compiled = compile_searches()
+        except _Ends:
+            pass
         except ImportError as error:
             _log.info("path computation stays in plain Python: %s (pip install dpb-pathcomp[fast])", error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a compiler, the service goes on without
@@ -112,5 +118,5 @@ def _rehearse(compiled: Compiled) -> None:
         lambda: fast.gather(problem, Rules.of(loads), fast.unbounded(problem), Work(1000)),
     ):
         if not threading.main_thread().is_alive():
-            raise RuntimeError("the process ends")
+            raise _Ends
         search()
