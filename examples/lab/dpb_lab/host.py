@@ -51,19 +51,21 @@ class Found:
         """How many frames came of each stream (-1: none) with each sequence of tags."""
         return Counter((frame.stream, frame.tags) for frame in self.frames)
 
-    def rates(self, stream: int, samples: int, seconds: float, skip: float) -> list[float]:
-        """Return Mbit/s in *samples* windows of so many seconds, the first *skip* seconds after the first byte."""
-        bins = dict(self.bins.get(stream, ()))
+    def rates(self, *streams: int, samples: int = 3, seconds: float = 2.0, skip: float = 0.5) -> list[float]:
+        """Return Mbit/s of streams together in *samples* windows, the first *skip* seconds after the first byte."""
+        bins: Counter[int] = Counter()
+        for stream in streams:
+            bins.update(dict(self.bins.get(stream, ())))
         if not bins:
             return [0.0] * samples
         begin = min(bins) + round(skip * 1e9 / BIN)
         width = round(seconds * 1e9 / BIN)
         starts = [begin + width * sample for sample in range(samples)]
-        return [sum(bins.get(at, 0) for at in range(start, start + width)) * 8 / seconds / 1e6 for start in starts]
+        return [sum(bins[at] for at in range(start, start + width)) * 8 / seconds / 1e6 for start in starts]
 
-    def rate(self, stream: int, samples: int = 3, seconds: float = 2.0, skip: float = 0.5) -> float:
+    def rate(self, *streams: int, samples: int = 3, seconds: float = 2.0, skip: float = 0.5) -> float:
         """The median of `rates`."""
-        return statistics.median(self.rates(stream, samples, seconds, skip))
+        return statistics.median(self.rates(*streams, samples=samples, seconds=seconds, skip=skip))
 
 
 class Capture:

@@ -145,7 +145,9 @@ class Lab:
             switch.add_port(port, near)
         else:
             customer = self._customer(switch, port)
-            self.ovs.configure("add-port", customer, near, f"tag={tag}")
+            # A tunnel port: what the host has tagged itself is payload, and stays within.
+            tunnel = ("vlan_mode=dot1q-tunnel", "other_config:qinq-ethtype=802.1q", f"tag={tag}")
+            self.ovs.configure("add-port", customer, near, "--", "set", "port", near, *tunnel)
         host.prepare(PAYLOAD if address else _ROOM)
         return host
 

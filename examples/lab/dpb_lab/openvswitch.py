@@ -67,6 +67,10 @@ class OpenVSwitch:
         options = ["--db", self._database, "--timeout=30", *([] if wait else ["--no-wait"])]
         return run(["ovs-vsctl", *options, *command], env=self._environment)
 
+    def bridges(self) -> list[str]:
+        """The names of all bridges."""
+        return self.configure("list-br").split()
+
     def openflow(self, *command: str, given: str | None = None) -> str:
         """Run `ovs-ofctl` with these arguments, over a connection of its own beside the controller's."""
         return run(["ovs-ofctl", "-O", "OpenFlow13", *command], env=self._environment, given=given)
@@ -74,6 +78,10 @@ class OpenVSwitch:
     def ask(self, *command: str) -> str:
         """Run `ovs-appctl` on the switch daemon."""
         return run(["ovs-appctl", "-t", self._control("switch"), *command], env=self._environment)
+
+    def control(self, bridge: str) -> str:
+        """The path of the socket where a bridge speaks OpenFlow with whoever is here."""
+        return str(self._folder / f"{bridge}.mgmt")
 
     def crash(self) -> None:
         """Kill the switch daemon and start it again: every bridge comes back with empty tables."""

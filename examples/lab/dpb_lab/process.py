@@ -34,8 +34,8 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, given: 
     """Run a command to its end and return what it printed; `LabError` when it fails."""
     done = subprocess.run(command, env=env, input=given, capture_output=True, text=True, check=False, timeout=PATIENCE)
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
-        raise LabError(f"{' '.join(command)}: {said[-1]}")
+        said = " ".join((done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").split())
+        raise LabError(f"{' '.join(command)}: {said[-300:]}")
     return done.stdout
 
 
