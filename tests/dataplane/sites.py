@@ -59,8 +59,14 @@ class Sites:
             self._hosts[at] = self.wan.host(f"{site}-{port}", site, port)
         return self._hosts[at]
 
+    def there(self, *places: At) -> None:
+        """Make the hosts at places: a port of which nothing is known is refused by the switch."""
+        for place in places:
+            self.probe(place.site, place.port) if place.port in PROBES else self.host(place)
+
     def connect(self, *places: At, mbps: float = 100) -> Service:
         """A service between places, ACTIVE."""
+        self.there(*places)
         return self.broker.connect(*(place.end(mbps) for place in places))
 
     def release_all(self) -> None:

@@ -117,9 +117,14 @@ def test_no_frame_is_seen_in_a_wrong_service(sites: Sites) -> None:
 
 
 def _is_learned(sites: Sites, services: list[list[Station]]) -> bool:
-    """Whether every switch knows the stations of each service that has three or more ends there.
-
-    Of a learning switch's flows those that name a station's address as the destination are counted.
-    """
-    known = sum(line.count("dl_dst=02:aa:") for switch in sites.switches.values() for line in switch.flows())
-    return known >= sum(len(stations) for stations in services if len(stations) > 2)
+    """Whether each switch knows all stations of each service that has three or more circuits there."""
+    for place, switch in enumerate(sites.switches.values()):
+        wanted = 0
+        for stations in services:
+            where = [SITES.index(station.at.site) for station in stations]
+            trunks = any(far < place for far in where) + any(far > place for far in where)
+            if where.count(place) + trunks > 2:
+                wanted += len(stations)
+        if sum("dl_dst=02:aa:" in flow for flow in switch.flows()) < wanted:
+            return False
+    return True

@@ -91,6 +91,7 @@ SETUPS = {
 def test_promised_rates_are_kept(sites: Sites, setup: list[Arranged]) -> None:
     promises = []
     for ends, promised in setup:
+        sites.there(*(at for at, _ in ends))
         sites.broker.connect(*(end for _, end in ends))
         introduced(sites, *(at for at, _ in ends))
         promises += [promise for promise in promised if promise.mbps >= 1]
@@ -105,6 +106,7 @@ def test_promised_rates_are_kept(sites: Sites, setup: list[Arranged]) -> None:
 def test_a_neighbour_that_sends_too_much_takes_nothing(sites: Sites) -> None:
     one, _, other = three(60)
     loud, _, louder = three(61)
+    sites.there(one, other, loud, louder)
     sites.broker.connect(one.end(5), other.end(5))
     sites.broker.connect(loud.end(5), louder.end(5))
     kept = flows(sites, Promise((Way(one, other, 4.5), Way(other, one, 4.5)), 4.5), 0)

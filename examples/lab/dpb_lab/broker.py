@@ -40,12 +40,13 @@ class Broker:
 
     def __exit__(self, *_: object) -> None:
         self.terminate()
+        self.rest.close()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with self._lab.inside():
             log = self.folder / "broker.log"
-            self._child = Child([*_DPB, "serve", "dpb.toml"], log, cwd=self.folder)
+            self._child = Child([*_DPB, "serve", "dpb.toml"], log, cwd=self.folder, name="dpb serve")
         self._child.expect(lambda: self.rest.answers("/health"), "no answer")
 
     def kill(self) -> None:
@@ -92,8 +93,10 @@ class Broker:
         return Service(self, self.ask("POST", "/services", body)["id"])
 
     def connect(self, *ends: End, handle: str | None = None) -> Service:
-        """Create a service and wait until it is ACTIVE; `LabError` with the reason when it does not become so."""
-        return self.create(*ends, handle=handle).becomes("ACTIVE")
+        """Create a service and wait until it is ACTIVE; `LabError` with the reason when it is FAILED before."""
+        service = self.create(*ends, handle=handle)
+        service.wait("ACTIVE", "FAILED")
+        return service.becomes("ACTIVE", 0)
 
     def services(self) -> list[Service]:
         """All services that are not released."""

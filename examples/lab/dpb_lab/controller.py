@@ -31,19 +31,14 @@ class Controller:
 
     def __exit__(self, *_: object) -> None:
         self.terminate()
+        self.rest.close()
 
     def begin(self) -> None:
         """Start it, without waiting until it answers."""
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "dpb_slicer",
-            *_listening("openflow", OPENFLOW),
-            *_listening("rest", REST),
-        ]
+        places = (*_listening("openflow", OPENFLOW), *_listening("rest", REST))
+        command = [sys.executable, "-P", "-m", "dpb_slicer", *places, *self._options]
         with self._lab.inside():
-            self._child = Child([*command, *self._options], self._lab.log("controller"))
+            self._child = Child(command, self._lab.log("controller"), name="dpb_slicer")
 
     def ready(self, *switches: Switch) -> None:
         """Wait until it answers and has these switches."""

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from dpb_lab.inside.frames import Seen
 from dpb_lab.inside.sockets import BIN, INTERFACE
-from dpb_lab.process import PATIENCE, Child, LabError
+from dpb_lab.process import PATIENCE, Child, LabError, sooner
 
 _ROOT = Path(__file__).resolve().parent.parent
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from dpb_lab.inside.agent import main; main()"
@@ -129,7 +129,7 @@ class Host:
         self.address = address.partition("/")[0] if address else ""
         # Python without site packages starts in a third of the time.
         command = ("unshare", "--net", "--", sys.executable, "-I", "-S", "-u", "-c", _START)
-        self._child = Child(command, log, pipes=True)
+        self._child = Child(sooner(command), log, name=f"agent of host {name}", pipes=True)
         self._numbers = itertools.count(1)
         self._answers: dict[int, Mapping[str, Any]] = {}
         self._asking, self._reading = threading.Lock(), threading.Lock()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dpb_lab.namespace import Namespace
-from dpb_lab.process import Child, run
+from dpb_lab.process import Child, run, sooner
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _VARIABLES = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")
@@ -45,7 +45,8 @@ class OpenVSwitch:
 
     def _child(self, *command: str) -> Child:
         with self._namespace.inside():
-            child = Child(command, self._folder / f"{command[0]}.log", env=self._environment, cwd=self._folder)
+            log = self._folder / f"{command[0]}.log"
+            child = Child(sooner(command), log, name=command[0], env=self._environment, cwd=self._folder)
         self._children.append(child)
         return child
 

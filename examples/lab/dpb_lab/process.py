@@ -44,6 +44,11 @@ def bound(command: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "--", *command]
 
 
+def sooner(command: Sequence[str]) -> list[str]:
+    """The command, to be scheduled before others where that is allowed: for what carries or measures frames."""
+    return ["nice", "-n", "-10", *command]
+
+
 class Child:
     """A process of the lab's. It has a session of its own: Ctrl-C is for the lab, which then ends it in good order."""
 
@@ -54,9 +59,10 @@ class Child:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        name: str = "",
         pipes: bool = False,
     ) -> None:
-        self.name = Path(command[0]).name
+        self.name = name or Path(command[0]).name
         self.log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(

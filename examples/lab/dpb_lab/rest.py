@@ -27,6 +27,7 @@ class Rest:
     def __init__(self, namespace: Namespace, port: int, base: str) -> None:
         self._namespace, self._port, self._base = namespace, port, base
         self._own = threading.local()
+        self._made: list[http.client.HTTPConnection] = []
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Plain]:
         """Return status and JSON of the answer; `OSError` when there is none."""
@@ -56,7 +57,14 @@ class Rest:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         with self._namespace.inside():
             connection.connect()
+        self._made.append(connection)
         return connection
+
+    def close(self) -> None:
+        """End all connections. Repeatable; calls make new ones."""
+        made, self._made = self._made, []
+        for connection in made:
+            connection.close()
 
     def ok(self, method: str, path: str, body: object = None) -> Plain:
         """Return the answer's JSON; `Refused` when its status is not of success."""

@@ -42,9 +42,9 @@ PORTS = {str(port): port for port in range(1, 9)}
 class Wan:
     """A context manager: all of it is there within the block.
 
-    For each port N each site has the terminals `SITE-N` (labels are tags) and `SITE-Nx2` (labels are two tags); the labels
-    of its terminal `SITE-phys` are numbers of ports, each as a whole. *settings* are more of the fabrics', in TOML;
-    *options* are more of the controller application's.
+    For each port N each site has the terminals `SITE-N` (labels are tags) and `SITE-Nx2` (labels are two tags); the
+    labels of its terminal `SITE-phys` are numbers of ports, each as a whole. *settings* are more of the fabrics', in
+    TOML; *options* are more of the controller application's.
     """
 
     def __init__(
@@ -110,13 +110,13 @@ class Wan:
         lines = []
         for site in self.sites:
             lines.append(f'[[network]]\nname = "{site}"')
-            lines += [_terminal(name, f'interface = "{interface}"') for name, interface in self._interfaces()]
+            lines += [_terminal(n, f'interface = "{interface}"', labels) for n, interface, labels in self._interfaces()]
             for (here, far), port in self._places.items():
                 if here == site:
                     lines.append(_terminal(f"to-{far}", f'interface = "{port}"'))
         lines.append('[[network]]\nname = "wan"')
         for site in self.sites:
-            lines += [_terminal(f"{site}-{name}", f'maps = "{site}:{name}"') for name, _ in self._interfaces()]
+            lines += [_terminal(f"{site}-{n}", f'maps = "{site}:{n}"', labels) for n, _, labels in self._interfaces()]
         for trunk in self.trunks:
             first, last = trunk.labels
             lines.append(
@@ -127,14 +127,14 @@ class Wan:
             )
         return "\n".join(lines) + "\n"
 
-    def _interfaces(self) -> list[tuple[str, str]]:
-        single = [(name, str(port)) for name, port in self.ports.items()]
-        double = [(f"{name}x2", f"{port}x2") for name, port in self.ports.items()]
-        return [*single, *double, ("phys", "phys")]
+    def _interfaces(self) -> list[tuple[str, str, tuple[int, int]]]:
+        single = [(name, str(port), (1, 4094)) for name, port in self.ports.items()]
+        double = [(f"{name}x2", f"{port}x2", (both(1, 1), both(4094, 4094))) for name, port in self.ports.items()]
+        return [*single, *double, ("phys", "phys", (1, TRUNKS_FROM - 1))]
 
 
-def _terminal(name: str, place: str) -> str:
-    return f'[[network.terminal]]\nname = "{name}"\n{place}'
+def _terminal(name: str, place: str, labels: tuple[int, int] = (1, 4094)) -> str:
+    return f'[[network.terminal]]\nname = "{name}"\n{place}\nlabels = [[{labels[0]}, {labels[1]}]]'
 
 
 def both(outer: int, inner: int) -> int:
