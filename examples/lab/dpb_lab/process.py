@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds to wait for what takes a moment on an idle machine."""
 
 GENTLE = 5.0
