@@ -107,6 +107,7 @@ def test_after_inactive_no_frame_passes_and_after_active_all_do(sites: Sites) ->
 
 def test_a_service_grows_and_shrinks_and_the_ends_that_stay_lose_nothing(sites: Sites) -> None:
     one, other, more = At("site1", TAGGED, 100), At("site3", TAGGED, 100), At("site2", TAGGED, 100)
+    sites.there(one, other, more)
     service = sites.connect(one, other, mbps=20)
     sender, receiver = sites.host(one), sites.host(other)
     sites.all_reach_each_other(one, other)

@@ -149,8 +149,7 @@ def test_a_silent_switch_is_unconfirmed_and_keeps_what_it_holds_until_it_speaks(
 
     faulty.relay.hold()
     service.release()
-    until(lambda: reasons(service), "nothing is told of the switch that cannot be asked")
-    assert service.shown()["status"] == "RELEASING"
+    assert service.wait("RELEASED", seconds=0.5) == "RELEASING"
     assert faulty.holds()
     other = faulty.ask(At("site1", 5, 10), At("site3", 5, 10))
     assert "did not confirm" in unconfirmed(other) or "not connected" in unconfirmed(other)
@@ -172,7 +171,8 @@ def test_a_switch_that_disconnects_in_the_middle_is_completed_or_cleared(faulty:
     until(lambda: faulty.controller.has(faulty.switch), "the switch is back")
     faulty.relay.cut_at(Message.FLOW_MOD)  # and again on the way out
     service.release()
-    until(lambda: reasons(service), "nothing is told of the switch that is gone")
+    until(faulty.relay.struck.is_set, "the switch is asked")
+    assert service.wait("RELEASED", seconds=0.3) == "RELEASING"
     assert faulty.holds()
     faulty.relay.go_on()
     service.becomes("RELEASED")
@@ -184,7 +184,7 @@ def test_a_service_that_is_given_up_while_its_switch_is_away_leaves_nothing_ther
     service = faulty.ask(*ENDS)
     assert unconfirmed(service)
     service.release()
-    until(lambda: service.shown()["status"] == "RELEASING", "it is being released")
+    assert service.wait("RELEASED", seconds=0.3) == "RELEASING"
     assert faulty.holds()
     faulty.relay.go_on()
     service.becomes("RELEASED")

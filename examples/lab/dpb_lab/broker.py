@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dpb_lab.lab import Lab
-from dpb_lab.process import PATIENCE, Child, LabError, run
+from dpb_lab.process import PATIENCE, Child, LabError, run, until
 from dpb_lab.rest import Plain, Rest
 
 PORT = 4753
@@ -138,10 +138,16 @@ class Service:
             raise LabError(f"service {self.id} is {found}, not {status}: {said.get('error')} {said.get('conditions')}")
         return self
 
+    def _changed(self, shown: Plain) -> bool:
+        if shown["status"] == "FAILED":
+            raise LabError(f"service {self.id} is FAILED while it is changed: {shown['error']}")
+        return bool(shown["change"] == "none")
+
     def change(self, ends: Sequence[End]) -> None:
         """Give it other ends or rates without interruption; returns once it is changed."""
         self.command("prepare", {"segment": list(ends)})
         self.command("commit")
+        until(lambda: self._changed(self.shown()), f"service {self.id}: its change is not carried out")
 
 
 __all__ = ["PORT", "Broker", "End", "Service", "end"]

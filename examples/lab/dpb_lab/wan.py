@@ -90,9 +90,9 @@ class Wan:
         """The port of a site's switch where the trunk to another site begins."""
         return self._places[site, far]
 
-    def host(self, name: str, site: str, port: int, **more: str | int | None) -> Host:
+    def host(self, name: str, site: str, port: int, *, address: str | None = None, tag: int | None = None) -> Host:
         """Make a host; see `Lab.host`."""
-        return self.lab.host(name, self.switches[site], port, **more)  # type: ignore[arg-type]
+        return self.lab.host(name, self.switches[site], port, address=address, tag=tag)
 
     def configuration(self) -> str:
         """The networks of dpb.toml: a switch for each site, and the aggregator `wan` over them."""
