@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dpb_lab import demo, testing
 from dpb_lab.inside.frames import BROADCAST, IPV4, frame, payload, udp
-from dpb_lab.lab import Lab
+from dpb_lab.lab import Lab, missing
+from dpb_lab.meters import exhausted
 from dpb_lab.openvswitch import Switch
 from dpb_lab.process import LabError, until
 from dpb_lab.testing import MARKS, needed
@@ -53,6 +55,10 @@ def test_hosts_speak_over_a_trunk_and_behind_a_tagging_bridge(lab: Lab) -> None:
     assert len(two.pings(one, 20)) == 20
     assert one.tcp(two, 1_000_000) > 0
     assert one.ping(three, timeout=0.2) is None
+    capture = two.capture()
+    one.send(frame(one.mac, two.mac, payload(1), tags=(7,)))  # what a host tags itself is payload
+    until(capture.frames, "a tagged frame passes")
+    assert capture.end().count() == {(1, (7,)): 1}
     assert one.run("ip", "-o", "addr", "show", "dev", "eth0").count("10.0.0.1") == 1
     with pytest.raises(LabError, match="host one: false"):
         one.run("false")
@@ -110,6 +116,17 @@ def test_a_port_goes_down_and_a_whole_daemon_begins_anew(lab: Lab) -> None:
     assert one.ping(two) is not None
 
 
+def test_a_meter_table_is_full_until_it_is_not(lab: Lab) -> None:
+    switch = lab.switch("g", controller=None)
+    meter = "meter={},kbps,burst,band=type=drop,rate=1000,burst_size=100"
+    with exhausted(lab.ovs, leave=1):
+        lab.ovs.openflow("add-meter", "g", meter.format(1))
+        with pytest.raises(LabError, match="OUT_OF_METERS"):
+            lab.ovs.openflow("add-meter", "g", meter.format(2))
+    lab.ovs.openflow("add-meter", "g", meter.format(2))
+    assert len(switch.meters()) == 2
+
+
 def test_labs_side_by_side_do_not_meet(lab: Lab) -> None:
     with Lab() as other:
         for each in (lab, other):
@@ -126,7 +143,8 @@ def test_labs_side_by_side_do_not_meet(lab: Lab) -> None:
 
 PROGRAM = """
 import sys, time
-from dpb_lab.lab import Lab
+from dpb_lab.lab import Lab, missing
+from dpb_lab.meters import exhausted
 with Lab() as lab:
     host = lab.host("h", lab.switch("s", controller=None), 1)
     print(lab.folder, lab.ovs.pid, host.pid, flush=True)
@@ -173,8 +191,27 @@ def _processes_in(folder: str) -> list[str]:
     return found
 
 
-def test_who_is_not_root_is_told_in_one_line() -> None:
-    ask = "from dpb_lab.lab import missing; print(missing())"
-    command = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-c", ask]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert told == "a lab needs root (network namespaces, packet sockets)\n"
+def test_who_is_not_root_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "argv", ["dpb-lab"])
+    assert demo.main() == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "dpb-lab: a lab needs root (network namespaces, packet sockets)\n")
+
+
+def test_a_machine_without_open_vswitch_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    reason = missing()
+    assert reason is not None
+    assert "ovs-vswitchd" in reason
+    assert "apt-get install openvswitch-switch" in reason
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_where_there_can_be_no_lab_tests_are_skipped_or_fail(monkeypatch: pytest.MonkeyPatch, required: bool) -> None:
+    monkeypatch.setattr(testing, "_missing", lambda: "no reason")
+    monkeypatch.setenv(testing.REQUIRE, "1" if required else "")
+    with pytest.raises(pytest.fail.Exception if required else pytest.skip.Exception, match="no reason"):
+        needed()
