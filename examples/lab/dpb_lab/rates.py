@@ -11,7 +11,7 @@ from dpb_lab.host import Found, Host, Sent
 from dpb_lab.inside.frames import IPV4, Tags, frame, payload, udp
 from dpb_lab.process import LabError
 
-WINDOWS, SECONDS = 3, 2.0
+WINDOWS, SECONDS = 3, 1.6
 """How many windows are measured, and the length of each."""
 
 BURST = 0.5
