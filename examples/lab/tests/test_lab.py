@@ -215,3 +215,17 @@ def test_where_there_can_be_no_lab_tests_are_skipped_or_fail(monkeypatch: pytest
     monkeypatch.setenv(testing.REQUIRE, "1" if required else "")
     with pytest.raises(pytest.fail.Exception if required else pytest.skip.Exception, match="no reason"):
         needed()
+
+
+@pytest.mark.skipif(os.environ.get("DPB_SOAK") != "1", reason="a minute: only in `make soak`")
+def test_the_whole_demonstration_holds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(sys, "argv", ["dpb-lab"])
+    try:
+        assert demo.main() == 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    told = capsys.readouterr().out
+    assert "nothing is left on any switch" in told
+    assert "NOT HELD" not in told
