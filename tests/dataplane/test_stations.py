@@ -43,6 +43,7 @@ def followed(probes: list[Host], here: int, step: int, destination: str) -> floa
     asking, stream = probes[ASKING], 100 + step
     probes[here].send(frame(STATION, destination, payload(step), tags=(TAG,)))
     sending = asking.stream(frame(asking.mac, STATION, payload(stream), tags=(TAG,)), rate=1 / EVERY)
+    until(lambda: _numbers(captures[ASKING].frames(), step), f"step {step}: the station is not heard", 10.0)
     until(lambda: _numbers(captures[here].frames(), stream), f"step {step}: nothing follows the station", 10.0)
     until(
         lambda: len(_numbers(captures[here].frames(), stream)) >= 5, f"step {step}: nothing follows it any more", 10.0
