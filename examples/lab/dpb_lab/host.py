@@ -1,4 +1,4 @@
-"""Hosts: a network namespace each, with one interface at a port of a switch, and an agent that works there."""
+"""Hosts: a network namespace each, with one interface at a port of a switch, and a worker that works there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dpb_lab.inside.sockets import BIN, INTERFACE
 from dpb_lab.process import PATIENCE, Child, LabError, sooner
 
 _ROOT = Path(__file__).resolve().parent.parent
-_START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from dpb_lab.inside.agent import main; main()"
+_START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from dpb_lab.inside.worker import main; main()"
 
 
 class Job:
@@ -129,7 +129,7 @@ class Host:
         self.address = address.partition("/")[0] if address else ""
         # Python without site packages starts in a third of the time.
         command = ("unshare", "--net", "--", sys.executable, "-I", "-S", "-u", "-c", _START)
-        self._child = Child(sooner(command), log, name=f"agent of host {name}", pipes=True)
+        self._child = Child(sooner(command), log, name=f"worker of host {name}", pipes=True)
         self._numbers = itertools.count(1)
         self._answers: dict[int, Mapping[str, Any]] = {}
         self._asking, self._reading = threading.Lock(), threading.Lock()
@@ -151,7 +151,7 @@ class Host:
         return next(self._numbers)
 
     def begin(self, command: str, /, **arguments: Any) -> Job:
-        """Let the agent begin a command; `Job.result` waits for its end."""
+        """Let the worker begin a command; `Job.result` waits for its end."""
         number = self.fresh()
         line = json.dumps({"id": number, "command": command, "arguments": arguments})
         with self._asking:
@@ -159,11 +159,11 @@ class Host:
                 self._child.stdin.write(line.encode() + b"\n")
                 self._child.stdin.flush()
             except (OSError, ValueError) as error:
-                raise LabError(f"{self}: its agent has ended: {self._child.said.strip()[-300:]}") from error
+                raise LabError(f"{self}: its worker has ended: {self._child.said.strip()[-300:]}") from error
         return Job(self, number, command)
 
     def ask(self, command: str, /, **arguments: Any) -> Any:
-        """Let the agent carry out a command and return its answer."""
+        """Let the worker carry out a command and return its answer."""
         return self.begin(command, **arguments).result()
 
     def answer(self, number: int) -> Mapping[str, Any]:
@@ -172,7 +172,7 @@ class Host:
             while number not in self._answers:
                 line = self._child.stdout.readline()
                 if not line:
-                    raise LabError(f"{self}: its agent has ended: {self._child.said.strip()[-300:]}")
+                    raise LabError(f"{self}: its worker has ended: {self._child.said.strip()[-300:]}")
                 answer = json.loads(line)
                 self._answers[answer["id"]] = answer
             return self._answers.pop(number)
@@ -225,5 +225,5 @@ class Host:
         return Capture(self, keep=False)
 
     def close(self) -> None:
-        """End its agent, and with it the namespace. Repeatable."""
+        """End its worker, and with it the namespace. Repeatable."""
         self._child.kill()

@@ -1,4 +1,4 @@
-"""A host's agent: takes commands as lines of JSON, carries each out in a thread of its own, and answers likewise."""
+"""A host's worker: takes commands as lines of JSON, carries each out in a thread of its own, and answers likewise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dpb_lab.inside.frames import Seen
 _SIOCETHTOOL, _SET_TX_CHECKSUMS = 0x8946, 0x17
 
 
-class Agent:
+class Worker:
     """What a host can be asked to do: each method is a command, its arguments are the command's."""
 
     def __init__(self) -> None:
@@ -99,12 +99,12 @@ def _checksums_in_software() -> None:
 
 def main() -> None:
     """Serve until the standard input ends."""
-    agent = Agent()
+    worker = Worker()
     answering = threading.Lock()
 
     def carry_out(asked: dict[str, Any]) -> None:
         try:
-            answer = {"result": getattr(agent, asked["command"])(**asked["arguments"])}
+            answer = {"result": getattr(worker, asked["command"])(**asked["arguments"])}
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whoever asked
             answer = {"error": f"{type(error).__name__}: {error}"}
         with answering:
