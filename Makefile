@@ -1,4 +1,5 @@
 # make run     the GEANT demonstration: a broker, its topology, two services (ONCE=1: end after showing them)
+# make lab     three sites on real Open vSwitch: two services, pings, measured rates (needs root; FOLDER=...: keep the files)
 # make test    all tests
 # make lint    ruff, mypy, import-linter, and whether the generated pages of docs/ are current
 # make bench   all benchmarks of docs/benchmarks.md; WORKLOAD: the request sequence to replay (default: a generated one)
@@ -17,7 +18,7 @@ DEV_STAMP := $(VENV)/.dev-$(HERE)
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help run test lint bench soak docs clean
+.PHONY: help run lab test lint bench soak docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -32,6 +33,11 @@ $(DEV_STAMP): requirements.txt requirements-dev.txt tools/venv $(PROJECTS)
 
 run: $(RUN_STAMP)
 	@exec $(PY) -m dpb_geant $(if $(filter 1 yes true,$(ONCE)),--once)
+
+# The controller application is a part of the development environment: the broker itself runs without it.
+lab: $(DEV_STAMP)
+	@tools/system-packages
+	@exec $(PY) -m dpb_lab $(if $(FOLDER),--folder $(FOLDER))
 
 test: $(DEV_STAMP)
 	@tools/system-packages

@@ -258,6 +258,7 @@ def test_a_release_waits_for_the_inferior() -> None:
         world.ask(service.release(CALLER))
         world.pass_time(100)
         assert service.status is Status.RELEASING
+        assert [(c.kind, c.where) for c in service.conditions] == [("unconfirmed", "west")]
         assert world.aggregator("top").trunk("direct").services == (1,)
         world.restart(die=True)
         assert world.find(service).status is Status.RELEASING

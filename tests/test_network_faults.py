@@ -217,6 +217,7 @@ def test_the_broker_starts_while_devices_are_away() -> None:
         fresh = world.establish("net", ("t1", 3, 10, 10), ("t2", 3, 10, 10))
         world.pass_time(100)
         assert gone.status is Status.RELEASING
+        assert [(c.kind, c.where) for c in gone.conditions] == [("unconfirmed", "s1"), ("unconfirmed", "s2")]
         assert world.aggregator("net").trunk("s1-s2").labels_left == 4091
         for switch in ("s1", "s2"):
             world.device(switch).up()

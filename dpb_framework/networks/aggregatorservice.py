@@ -106,7 +106,7 @@ class AggregatorService(ChangingService):
         if self._committing or self._finishing:
             return
         if self._desired in (Desired.DORMANT, Desired.RELEASED):
-            self._tell_conditions()  # those of the parts that are wanted no more end
+            self._tell_conditions()
             return
         current = self._attempt(Role.CURRENT)
         if current is None:
@@ -176,8 +176,11 @@ class AggregatorService(ChangingService):
 
     def _tell_conditions(self) -> None:
         conditions: list[Condition] = []
+        leaving = self._desired in (Desired.DORMANT, Desired.RELEASED)
         for attempt in self._attempts.values():
-            if attempt.role is Role.RETIRED:
+            # Of parts that are wanted no more it is told only, while all are on their way out, who keeps that waiting.
+            retired = attempt.role is Role.RETIRED
+            if retired and not leaving:
                 continue
             for part in attempt.parts:
                 unasked = part.service is None and part.touched and attempt.role is Role.CURRENT
@@ -190,6 +193,7 @@ class AggregatorService(ChangingService):
                     conditions += [
                         evolve(c, where=c.where if c.where == part.inferior.name else f"{part.inferior.name}/{c.where}")
                         for c in part.service.conditions
+                        if not retired or c.kind == "unconfirmed"
                     ]
         if conditions or self._conditions:
             self._set_conditions(conditions)

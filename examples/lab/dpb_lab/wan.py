@@ -1,0 +1,145 @@
+"""A WAN in a lab: sites with a switch each, trunks between them, the controller application and a broker over all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import count
+
+from attrs import frozen
+
+from dpb_lab.broker import Broker, End
+from dpb_lab.controller import REST, Controller
+from dpb_lab.host import Host
+from dpb_lab.lab import Lab
+from dpb_lab.openvswitch import Switch
+
+TRUNKS_FROM = 100
+"""The first port of a switch that has a trunk; those below are for hosts."""
+
+
+@frozen
+class Trunk:
+    """A trunk between two sites: Mbit/s each way, and the labels that it has (the same at both ends)."""
+
+    start: str
+    end: str
+    labels: tuple[int, int]
+    mbps: int = 1000
+    delay: float = 1.0
+
+
+SITES = ("site1", "site2", "site3")
+ROW = (Trunk("site1", "site2", (101, 400)), Trunk("site2", "site3", (501, 800)))
+"""Three sites in a row. The trunks have no label in common: the switch in the middle always translates."""
+
+
+PORTS = {str(port): port for port in range(1, 9)}
+"""The ports of a switch where hosts may be, by the names that their terminals have."""
+
+
+class Wan:
+    """A context manager: all of it is there within the block.
+
+    For each port N each site has the terminals `SITE-N` (labels are tags) and `SITE-Nx2` (labels are two tags); the
+    labels of its terminal `SITE-phys` are numbers of ports, each as a whole. *settings* are more of the fabrics', in
+    TOML; *options* are more of the controller application's.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        sites: Sequence[str] = SITES,
+        trunks: Sequence[Trunk] = ROW,
+        *,
+        ports: Mapping[str, int] = PORTS,
+        audit: float = 60,
+        settings: str = "",
+        options: Sequence[str] = (),
+    ) -> None:
+        self.lab, self.sites, self.trunks, self.ports = lab, sites, trunks, ports
+        self._audit, self._settings, self._options = audit, settings, options
+        self._places: dict[tuple[str, str], int] = {}
+        self.switches: dict[str, Switch] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Wan:
+        with ExitStack() as stack:
+            self.controller = stack.enter_context(Controller(self.lab, *self._options))
+            self.switches = {site: self.lab.switch(site) for site in self.sites}
+            free = {site: count(TRUNKS_FROM) for site in self.sites}
+            for trunk in self.trunks:
+                a, b = next(free[trunk.start]), next(free[trunk.end])
+                self._places[trunk.start, trunk.end], self._places[trunk.end, trunk.start] = a, b
+                self.lab.trunk(self.switches[trunk.start], a, self.switches[trunk.end], b)
+            self.controller.ready(*self.switches.values())
+            self.broker = stack.enter_context(Broker(self.lab, self.configuration()))
+            self.broker.apply(self.topology())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def switch(self, site: str) -> Switch:
+        """The switch of a site."""
+        return self.switches[site]
+
+    def trunk_port(self, site: str, far: str) -> int:
+        """The port of a site's switch where the trunk to another site begins."""
+        return self._places[site, far]
+
+    def host(self, name: str, site: str, port: int, *, address: str | None = None, tag: int | None = None) -> Host:
+        """Make a host; see `Lab.host`."""
+        return self.lab.host(name, self.switches[site], port, address=address, tag=tag)
+
+    def configuration(self) -> str:
+        """The networks of dpb.toml: a switch for each site, and the aggregator `wan` over them."""
+        blocks = []
+        for site, switch in self.switches.items():
+            settings = f'url = "http://127.0.0.1:{REST}"\ndpid = "{switch.dpid}"\n{self._settings}'
+            head = f'[[network]]\nname = "{site}"\nkind = "switch"\nfabric = "openflow"\n'
+            blocks.append(f"{head}audit-interval = {self._audit}\n[network.fabric-settings]\n{settings}")
+        inferiors = json.dumps(list(self.sites))
+        blocks.append(f'[[network]]\nname = "wan"\nkind = "aggregator"\nalgorithm = "bast"\ninferiors = {inferiors}\n')
+        return "\n".join(blocks)
+
+    def topology(self) -> str:
+        """The text of topology.toml: terminals and trunks."""
+        lines = []
+        for site in self.sites:
+            lines.append(f'[[network]]\nname = "{site}"')
+            lines += [_terminal(n, f'interface = "{interface}"', labels) for n, interface, labels in self._interfaces()]
+            for (here, far), port in self._places.items():
+                if here == site:
+                    lines.append(_terminal(f"to-{far}", f'interface = "{port}"'))
+        lines.append('[[network]]\nname = "wan"')
+        for site in self.sites:
+            lines += [_terminal(f"{site}-{n}", f'maps = "{site}:{n}"', labels) for n, _, labels in self._interfaces()]
+        for trunk in self.trunks:
+            first, last = trunk.labels
+            lines.append(
+                f'[[network.trunk]]\nname = "{trunk.start}-{trunk.end}"\n'
+                f'start = "{trunk.start}:to-{trunk.end}"\nend = "{trunk.end}:to-{trunk.start}"\n'
+                f"upstream = {trunk.mbps}\ndelay = {trunk.delay}\n"
+                f"labels = [{{ start = {first}, count = {last - first + 1}, end = {first} }}]"
+            )
+        return "\n".join(lines) + "\n"
+
+    def _interfaces(self) -> list[tuple[str, str, tuple[int, int]]]:
+        single = [(name, str(port), (1, 4094)) for name, port in self.ports.items()]
+        double = [(f"{name}x2", f"{port}x2", (both(1, 1), both(4094, 4094))) for name, port in self.ports.items()]
+        return [*single, *double, ("phys", "phys", (1, TRUNKS_FROM - 1))]
+
+
+def _terminal(name: str, place: str, labels: tuple[int, int] = (1, 4094)) -> str:
+    return f'[[network.terminal]]\nname = "{name}"\n{place}\nlabels = [[{labels[0]}, {labels[1]}]]'
+
+
+def both(outer: int, inner: int) -> int:
+    """The label of two tags."""
+    return outer << 12 | inner
+
+
+__all__ = ["ROW", "SITES", "End", "Trunk", "Wan", "both"]
