@@ -37,6 +37,13 @@ class Stopwatch:
         """What was timed so far."""
         return Samples(tuple(self._thread), tuple(self._process), tuple(self._wall))
 
+    def __len__(self) -> int:
+        return len(self._thread)
+
+    def since(self, number: int) -> Samples:
+        """What was timed after so many."""
+        return Samples(self._thread[number:], self._process[number:], self._wall[number:])
+
 
 class Timed(Algorithm):
     """Another algorithm, each of whose plans is timed."""
@@ -47,7 +54,12 @@ class Timed(Algorithm):
 
     def planner(self, topology: Topology) -> Planner:
         """Return the real algorithm's planner, timed; making it is not."""
-        return _TimedPlanner(self._real.planner(topology), self._watch)
+        return timed(self._real.planner(topology), self._watch)
+
+
+def timed(planner: Planner, watch: Stopwatch) -> Planner:
+    """Return a planner that answers as *planner*, each of whose plans is timed."""
+    return _TimedPlanner(planner, watch)
 
 
 class _TimedPlanner(Planner):
