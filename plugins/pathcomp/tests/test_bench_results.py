@@ -18,7 +18,11 @@ def test_csv() -> None:
 
 
 def test_json() -> None:
-    assert json.loads(RESULTS.json()) == {
+    document = json.loads(RESULTS.json())
+    made_by = document.pop("made_by")
+    assert made_by["bast"].startswith("dpb-pathcomp ")
+    assert made_by["python"].startswith("3.")
+    assert document == {
         "command": "blocking", "parameters": {"seed": 1}, "summary": [], "rows": ROWS, "runs": [{"seed": 1}],
     }  # fmt: skip
 

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import math
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
+from dpb_framework import plugins
 from dpb_framework.errors import ConfigInvalid
 
 Row = Mapping[str, Any]
@@ -42,10 +44,11 @@ class Results:
         return text.getvalue()
 
     def json(self) -> str:
-        """Return everything as JSON."""
+        """Return everything as JSON, with the versions that made it."""
         document = {
             "command": self.command,
             "parameters": self.parameters,
+            "made_by": {"python": platform.python_version(), **plugins.installed(plugins.ALGORITHMS)},
             "summary": self.summary,
             "rows": self.rows,
             "runs": self.runs,
