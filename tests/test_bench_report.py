@@ -22,7 +22,7 @@ def test_the_report_is_a_page_with_figures_and_made_again_from_what_is_there(tmp
     page = (tmp_path / "docs" / "results.md").read_text("utf-8")
     for name in re.findall(r"\]\((results/[^)]+)\)", page):
         assert (tmp_path / "docs" / name).read_bytes().startswith(b"<?xml")
-    assert {path.stem for path in (tmp_path / "docs" / "results").iterdir()} == set(re.findall(r"/(\w+)\.svg", page))
+    assert {path.stem for path in (tmp_path / "docs" / "results").iterdir()} == set(re.findall(r"/([\w-]+)\.svg", page))
     commands = re.findall(r"^    dpb bench (\w+) ", page, re.MULTILINE)
     assert set(commands) == {"blocking", "fill", "gap", "latency", "scaling"}
     again = report(tmp_path, "--keep")

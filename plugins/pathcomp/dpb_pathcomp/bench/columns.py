@@ -12,7 +12,7 @@ y >= 0 give a bound, whatever was added so far (Lagrange): y * capacity + sum ov
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
@@ -54,19 +54,16 @@ def bound(
     trees: Sequence[tuple[int, Sequence[int]]],
     *,
     rounds: int,
-    tell: Callable[[int], None] = lambda _: None,
 ) -> Bound:
     """Return the bound for *demands* on an empty network of that *capacity*, kbit/s, and so many *labels* a trunk.
 
-    It begins with *trees*: (number of the request, edges) pairs. `ConfigInvalid` without highspy; *tell* is told the
-    number of each round.
+    It begins with *trees*: (number of the request, edges) pairs. `ConfigInvalid` without highspy.
     """
     master = _Master(topology, capacity, labels, len(demands))
     for number, edges in trees:
         master.add(topology, number, demands[number], edges)
     best, center = float(len(demands)), None
     for done in range(1, rounds + 1):
-        tell(done)
         value, worth, prices = master.solve()
         if math.floor(best + ENOUGH) <= math.floor(value + ENOUGH):
             return Bound(math.floor(best + ENOUGH), best, value, master.columns, done, True)

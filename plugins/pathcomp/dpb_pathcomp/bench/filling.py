@@ -76,6 +76,6 @@ def saturation(workload: Workload, source: Source, seed: int) -> float:
     counts = []
     for number in range(FILLINGS):
         ground = Ground(alike)
-        player = Player("bast", Bast().planner(ground.topology), ground)
+        player = Player("bast", Bast(complete=False).planner(ground.topology), ground)
         counts.append(fill(player, source, Random(f"saturation {seed} {number}")).accepted)
     return Estimate.of(counts).mean

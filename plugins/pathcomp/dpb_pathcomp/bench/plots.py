@@ -11,7 +11,7 @@ from attrs import frozen
 from dpb_pathcomp.bench.extra import needed
 
 _MARKS = "os^Dv<>P*X"
-_FEW = 40
+_FEW = 12
 """Lines with more points have no marks."""
 
 _STYLE = {
