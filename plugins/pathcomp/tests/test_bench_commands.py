@@ -128,6 +128,11 @@ def test_algorithms_have_the_same_requests_and_an_oracle_judges(tmp_path: Path) 
     assert one["offered"] == other["offered"] == 120
     volumes = [(run["seed"], run["volume_mbps"]) for run in found["runs"]]
     assert volumes[:2] == volumes[2:]
+    assert (one["difference"], one["difference_ci"]) == (0, 0)  # to itself
+    differences = [
+        run["refused"] - first["refused"] for run, first in zip(found["runs"][2:], found["runs"], strict=False)
+    ]
+    assert other["difference"] == pytest.approx(100 * sum(differences) / 120, rel=1e-4)
     assert one["false"] == one["false_proofs"] == 0  # it agrees with itself
     assert one["refused"] > 0
     assert one["blocking_percent"] == pytest.approx(100 * one["refused"] / one["offered"], rel=1e-4)
