@@ -43,30 +43,29 @@ Before this bench the paper's rule, by hops, was compared with a complete planne
 What load meant then was not written down. By the definition of `dpb bench blocking` the paper's rule blocks as much at
 the loads of the third column; so it is the distances from it that can be compared."""
 
-MANY = ("--requests", "1500", "--runs", "5")
-FEW = ("--requests", "500", "--runs", "3")
+SIZE = ("--requests", "1000", "--runs", "5")
 
 TABLE = (
-    ("BA 54, 100 Mbit/s, load 0.9", ("ba:54,delay=equal", "--load", "0.9", *MANY), (8.55, 8.65, 5.26, 6.03)),
-    ("BA 128, 100 Mbit/s, 0.9", ("ba:128,delay=equal", "--load", "0.82", *FEW), (2.65, 2.92, 0.05, 0.38)),
+    ("BA 54, 100 Mbit/s, load 0.9", ("ba:54,delay=equal", "--load", "0.9", *SIZE), (8.55, 8.65, 5.26, 6.03)),
+    ("BA 128, 100 Mbit/s, 0.9", ("ba:128,delay=equal", "--load", "0.82", *SIZE), (2.65, 2.92, 0.05, 0.38)),
     (
         "germany50, unequal, k 2-8, 0.7",
-        ("topohub:sndlib/germany50,delay=equal", "--load", "0.85", "--unequal", "--terminals", "2-8", *FEW),
+        ("topohub:sndlib/germany50,delay=equal", "--load", "0.9", "--unequal", "--terminals", "2-8", *SIZE),
         (3.55, 3.00, 0.47, 0.17),
     ),
     (
         "germany50, SNDlib's demands, 0.7",
-        ("topohub:sndlib/germany50,delay=equal", "--load", "0.7", "--traffic", *FEW),
+        ("topohub:sndlib/germany50,delay=equal", "--load", "0.7", "--traffic", *SIZE),
         (10.7, 8.15, 3.35, 3.00),
     ),
     (
         "ta2, unequal, 0.9",
-        ("topohub:sndlib/ta2,delay=equal", "--load", "0.9", "--unequal", *FEW),
+        ("topohub:sndlib/ta2,delay=equal", "--load", "0.9", "--unequal", *SIZE),
         (13.7, 14.3, 12.0, 11.3),
     ),
     (
         "TataNld, 200 Mbit/s, 0.7",
-        ("topohub:topozoo/TataNld,delay=equal", "--load", "0.5", "--rate", "200", *FEW),
+        ("topohub:topozoo/TataNld,delay=equal", "--load", "0.48", "--rate", "200", *SIZE),
         (8.47, 8.40, 6.22, 6.65),
     ),
 )
@@ -89,7 +88,7 @@ SECTIONS = (
     Section(
         "latency",
         "Establishment latency (the paper's figures 5 and 6)",
-        ("latency", "--runs", "5"),
+        ("latency", "--runs", "10"),
         ("latency", "--topology", "ba:6", "--topology", "ba:8", "--runs", "1", "--services", "30"),
         latency,
         ("bast",),
@@ -97,7 +96,7 @@ SECTIONS = (
     Section(
         "latency-adaptive",
         "The same with the recommended algorithm",
-        ("latency", "--runs", "5"),
+        ("latency", "--runs", "10"),
         ("latency", "--topology", "ba:6", "--topology", "ba:8", "--runs", "1", "--services", "30"),
         latency,
         ("adaptive",),
@@ -108,7 +107,7 @@ SECTIONS = (
         (
             "blocking", "--topology", "ba:54", "--topology", "topohub:sndlib/germany50",
             "--load", "0.7", "--load", "0.8", "--load", "0.9", "--load", "1.0",
-            "--requests", "1500", "--runs", "3",
+            "--requests", "1000", "--runs", "5",
         ),
         ("blocking", "--topology", "ba:8", "--load", "0.8", "--load", "1.0", "--requests", "50", "--runs", "2"),
         blocking,
@@ -130,7 +129,7 @@ SECTIONS = (
     Section(
         "scaling",
         "Planning by the number of switches",
-        ("scaling", "--requests", "30", "--terminals", "2", "--terminals", "4", "--terminals", "6"),
+        ("scaling", "--requests", "40", "--terminals", "2", "--terminals", "4", "--terminals", "6"),
         ("scaling", "--topology", "ba:8", "--topology", "ba:12", "--requests", "5"),
         scaling,
         ("bast", "exact:cost=hops", "adaptive"),
