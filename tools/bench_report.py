@@ -27,6 +27,8 @@ PAPER = "bast:complete=false"
 
 ALL = (PAPER, "bast", "exact:cost=hops", "adaptive")
 
+ENGINED = ("exact:cost=hops", "adaptive:cost=load")
+
 ORACLE = "exact"
 
 QUICK_TABLE = (("BA 8", ("ba:8", "--load", "0.9", "--requests", "50", "--runs", "2"), (0, 0, 0, 0)),)
@@ -99,7 +101,7 @@ SECTIONS = (
         ("latency", "--runs", "10"),
         ("latency", "--topology", "ba:6", "--topology", "ba:8", "--runs", "1", "--services", "30"),
         latency,
-        ("adaptive",),
+        ("adaptive:engine=python",),
     ),
     Section(
         "blocking",
@@ -132,7 +134,7 @@ SECTIONS = (
         ("scaling", "--requests", "40", "--terminals", "2", "--terminals", "4", "--terminals", "6"),
         ("scaling", "--topology", "ba:8", "--topology", "ba:12", "--requests", "5"),
         scaling,
-        ("bast", "exact:cost=hops", "adaptive"),
+        ("bast", *(f"{name},engine={engine}" for name in ENGINED for engine in ("python", "numba"))),
     ),
 )  # fmt: skip
 

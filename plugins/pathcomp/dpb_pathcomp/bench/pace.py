@@ -13,7 +13,7 @@ from dpb_pathcomp.bench.figures import Quantiles
 from dpb_pathcomp.bench.filling import Player
 from dpb_pathcomp.bench.ground import Ground
 from dpb_pathcomp.bench.replay import yardstick
-from dpb_pathcomp.bench.stopwatch import Stopwatch, timed
+from dpb_pathcomp.bench.stopwatch import Stopwatch, settle, timed
 from dpb_pathcomp.bench.topologies import topology
 
 DIJKSTRAS = 20
@@ -46,8 +46,10 @@ def pace(name: str, algorithm: str, mix: Mix, requests: int, seed: int) -> Pace:
     demands = [source.draw(random) for _ in range(requests)]
     ground = Ground(workload)
     preparing, planning, searching = Stopwatch(), Stopwatch(), Stopwatch()
+    chosen = contestant(algorithm)
+    settle()
     with preparing:
-        planner = contestant(algorithm).planner(ground.topology)
+        planner = chosen.planner(ground.topology)
         planner.plan(demands[0], ground.residual)
     player = Player(algorithm, timed(planner, planning), ground)
     accepted = 0

@@ -7,6 +7,16 @@ from types import TracebackType
 
 from dpb_framework.contracts.algorithm import Algorithm, Demand, Outcome, Planner, Residual, Topology
 from dpb_pathcomp.bench.figures import Samples
+from dpb_pathcomp.compilation import COMPILATION
+
+COMPILING = 120.0
+"""Seconds after which a compilation is not waited for any more."""
+
+
+def settle() -> None:
+    """Wait until the searches are compiled, where they can be: it would go on beside what is timed."""
+    COMPILATION.start()
+    COMPILATION.wait(COMPILING)
 
 
 class Stopwatch:

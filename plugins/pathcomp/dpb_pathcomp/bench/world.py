@@ -16,7 +16,7 @@ from dpb_framework.contracts import AggregatorManagement, Algorithm, Network, Se
 from dpb_framework.errors import ConfigInvalid, NoCapacity, Remembered
 from dpb_framework.model import Caller, LabelRange, Segment, Status, Terminal, Trunk
 from dpb_framework.reply import Reply
-from dpb_pathcomp.bench.stopwatch import Stopwatch, Timed
+from dpb_pathcomp.bench.stopwatch import Stopwatch, Timed, settle
 from dpb_pathcomp.bench.workload import Request, Workload, terminal_name
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class World:
         self._ending = ExitStack()
         try:
             self._build(algorithm, settings, store)
+            settle()
         except BaseException:
             self._ending.close()
             raise
