@@ -42,8 +42,8 @@ too: compare the multiples of one Dijkstra of networkx over the same graph, whic
 EARLIER = """\
 Before this bench the paper's rule, by hops, was compared with a complete planner that weighs trunks by hops, by
 1/residual x demand, and exponentially by utilisation x demand: the four values in the second column, blocking in %.
-What load meant then was not written down. By the definition of `dpb bench blocking` the paper's rule blocks about as much at
-the loads of the third column; so it is the distances from it that can be compared."""
+What load meant then was not written down. By the definition of `dpb bench blocking` the paper's rule blocks about as
+much at the loads of the third column; so it is the distances from it that can be compared."""
 
 MANY = ("--requests", "1000", "--runs", "5")
 FEW = ("--requests", "500", "--runs", "4")
