@@ -3,6 +3,7 @@
 # make test    all tests
 # make lint    ruff, mypy, import-linter, and whether the generated pages of docs/ are current
 # make bench   all benchmarks of docs/benchmarks.md; WORKLOAD: the request sequence to replay (default: a generated one)
+# make bench-report  the evaluation of path computation (about ten minutes): docs/results.md and its figures
 # make soak    the long tests: more crash rounds, more generated cases
 # make docs    write the generated pages of docs/ again
 
@@ -18,7 +19,7 @@ DEV_STAMP := $(VENV)/.dev-$(HERE)
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help run lab test lint bench soak docs clean
+.PHONY: help run lab test lint bench bench-report soak docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -55,6 +56,9 @@ docs: $(DEV_STAMP)
 
 bench: $(DEV_STAMP)
 	@exec benchmarks/run $(PY) $(WORKLOAD)
+
+bench-report: $(DEV_STAMP)
+	$(PY) tools/bench_report.py
 
 soak: $(DEV_STAMP)
 	@tools/system-packages

@@ -7,13 +7,9 @@ by a .pth file: what is proved is that nothing of ours has to change for it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import site
 import subprocess
-import sys
-import sysconfig
 import time
 import tomllib
 import urllib.error
@@ -23,34 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
+
+from .third_party.environment import DPB, World, installed
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "third_party"
 DEADLINE = 60.0
 """Seconds after which waiting is given up; nothing is measured with it."""
 
-DPB = ("-P", "-c", "from dpb_framework.cli import main; main(prog_name='dpb')")
-"""The command `dpb` of an interpreter whose environment has no script for it."""
-
 pytestmark = pytest.mark.xdist_group("third-party")
-
-
-@frozen
-class World:
-    """The example's folder, the interpreter of the environment that it is installed in, and that one's variables."""
-
-    folder: Path
-    python: Path
-    environment: dict[str, str]
-
-    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(self.python), *arguments],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-
-    def dpb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run(*DPB, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -58,28 +34,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     base = tmp_path_factory.mktemp("third-party")
     folder = base / "dpb-sample"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST_", "DPB_"))
-    }
-    environment |= {"XDG_CACHE_HOME": str(base / "cache"), "XDG_DATA_HOME": str(base / "data")}
-
-    def run(*command: str | Path) -> None:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
-
-    wheels = base / "wheels"
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", wheels, folder)
-    run(sys.executable, "-m", "venv", "--without-pip", base / "venv")
-    python = base / "venv" / "bin" / "python"
-    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(base / "venv"), "platbase": str(base / "venv")}))
-    # addsitedir, and not just the path: editable installs are .pth files there, which are to be followed.
-    ours = [path for path in [*site.getsitepackages(), sysconfig.get_path("purelib")] if Path(path).is_dir()]
-    lines = [f"import site; site.addsitedir({path!r})" for path in dict.fromkeys(ours)]
-    (packages / "ours.pth").write_text("\n".join(lines) + "\n", "utf-8")
-    (wheel,) = wheels.glob("dpb_sample-*.whl")
-    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel)
+    world = installed(base, folder, folder)
     shutil.rmtree(folder / "dpb_sample")  # what runs is what was installed
-    return World(folder, python, environment)
+    return world
 
 
 def test_it_is_found_with_its_distribution(world: World) -> None:

@@ -13,24 +13,13 @@ import sys
 from collections import Counter
 from typing import Any
 
-
-def links(nodes: int, per_node: int, rng: random.Random) -> list[tuple[int, int]]:
-    """Return the links of a scale-free graph: each new node joins *per_node* others, chosen by their degree."""
-    found: list[tuple[int, int]] = []
-    stubs = list(range(per_node))
-    for node in range(per_node, nodes):
-        chosen: set[int] = set()
-        while len(chosen) < per_node:
-            chosen.add(rng.choice(stubs))
-        found += [(node, other) for other in sorted(chosen)]
-        stubs += [*chosen, *[node] * per_node]
-    return found
+from dpb_pathcomp.bench.topologies import scale_free
 
 
 def workload(nodes: int, requests: int, seed: int) -> dict[str, Any]:
     """Return the document: a topology, and requests in order."""
     rng = random.Random(seed)
-    edges = links(nodes, 2, rng)
+    edges = scale_free(nodes, 2, rng)
     degrees = Counter(node for edge in edges for node in edge)
     return {
         "source": f"Barabasi-Albert, {nodes} nodes, m=2, seed {seed}",

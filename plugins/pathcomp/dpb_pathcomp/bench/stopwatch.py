@@ -7,6 +7,16 @@ from types import TracebackType
 
 from dpb_framework.contracts.algorithm import Algorithm, Demand, Outcome, Planner, Residual, Topology
 from dpb_pathcomp.bench.figures import Samples
+from dpb_pathcomp.compilation import COMPILATION
+
+COMPILING = 120.0
+"""Seconds after which a compilation is not waited for any more."""
+
+
+def settle() -> None:
+    """Wait until the searches are compiled, where they can be: it would go on beside what is timed."""
+    COMPILATION.start()
+    COMPILATION.wait(COMPILING)
 
 
 class Stopwatch:
@@ -37,6 +47,13 @@ class Stopwatch:
         """What was timed so far."""
         return Samples(tuple(self._thread), tuple(self._process), tuple(self._wall))
 
+    def __len__(self) -> int:
+        return len(self._thread)
+
+    def since(self, number: int) -> Samples:
+        """What was timed after so many."""
+        return Samples(self._thread[number:], self._process[number:], self._wall[number:])
+
 
 class Timed(Algorithm):
     """Another algorithm, each of whose plans is timed."""
@@ -47,7 +64,12 @@ class Timed(Algorithm):
 
     def planner(self, topology: Topology) -> Planner:
         """Return the real algorithm's planner, timed; making it is not."""
-        return _TimedPlanner(self._real.planner(topology), self._watch)
+        return timed(self._real.planner(topology), self._watch)
+
+
+def timed(planner: Planner, watch: Stopwatch) -> Planner:
+    """Return a planner that answers as *planner*, each of whose plans is timed."""
+    return _TimedPlanner(planner, watch)
 
 
 class _TimedPlanner(Planner):

@@ -37,11 +37,15 @@ class Request:
 
 @frozen
 class Workload:
-    """Nodes by name, the trunks between them, and what is asked for."""
+    """Nodes by name, the trunks between them, and what is asked for.
+
+    `traffic` is how much pairs of nodes have to say to each other, where that is known: (from, to, weight).
+    """
 
     nodes: tuple[str, ...]
     links: tuple[Link, ...]
-    requests: tuple[Request, ...]
+    requests: tuple[Request, ...] = ()
+    traffic: tuple[tuple[int, int, float], ...] = ()
 
 
 def read(file: Path) -> Workload:

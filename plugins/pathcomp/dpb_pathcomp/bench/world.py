@@ -16,7 +16,7 @@ from dpb_framework.contracts import AggregatorManagement, Algorithm, Network, Se
 from dpb_framework.errors import ConfigInvalid, NoCapacity, Remembered
 from dpb_framework.model import Caller, LabelRange, Segment, Status, Terminal, Trunk
 from dpb_framework.reply import Reply
-from dpb_pathcomp.bench.stopwatch import Stopwatch, Timed
+from dpb_pathcomp.bench.stopwatch import Stopwatch, Timed, settle
 from dpb_pathcomp.bench.workload import Request, Workload, terminal_name
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class World:
         self._ending = ExitStack()
         try:
             self._build(algorithm, settings, store)
+            settle()
         except BaseException:
             self._ending.close()
             raise
@@ -57,14 +58,16 @@ class World:
 
     def define(self, request: Request) -> Service:
         """Make and define the service, and wait until it is established; a `DpbError` when it is refused."""
-        nodes = self._workload.nodes
-        segment = Segment.of(
-            *((terminal_name(nodes[node]), None, request.rate, request.rate) for node in request.nodes)
-        )
-        service = _now(self._network.create(CALLER, segment=segment))
+        service = self._create(request)
         if service.status is not Status.INACTIVE:
             _now(service.wait({Status.INACTIVE}, PATIENCE))
             self._expect(service, Status.INACTIVE)
+        return service
+
+    def establish(self, request: Request) -> Service:
+        """Make, define and activate the service, and wait for its traffic to pass; a `DpbError` when it is refused."""
+        service = self._create(request)
+        self.activate(service)
         return service
 
     def activate(self, service: object) -> None:
@@ -80,6 +83,13 @@ class World:
             use.trunk.upstream - use.upstream_left + use.trunk.downstream - use.downstream_left
             for use in self._management.trunks()
         )
+
+    def _create(self, request: Request) -> Service:
+        nodes = self._workload.nodes
+        segment = Segment.of(
+            *((terminal_name(nodes[node]), None, request.rate, request.rate) for node in request.nodes)
+        )
+        return _now(self._network.create(CALLER, segment=segment))
 
     def _expect(self, service: Service, status: Status) -> None:
         if service.status is status:

@@ -1,0 +1,1 @@
+"""The commands `dpb bench ...`: options in, results out."""

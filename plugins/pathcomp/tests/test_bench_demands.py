@@ -1,0 +1,96 @@
+"""What the benches ask for, and the ground on which it is booked."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+from attrs import evolve
+from dpb_pathcomp.bench.demands import Mix, volume
+from dpb_pathcomp.bench.ground import Ground
+from dpb_pathcomp.bench.topologies import topology
+from dpb_pathcomp.bench.workload import Link, Workload
+
+from dpb_framework.contracts.algorithm import Demand
+from dpb_framework.errors import ConfigInvalid, PlanInvalid
+
+NETWORK = topology("ba:20")
+LINE = Workload(("a", "b", "c"), (Link(0, 1, 10, 100, 2), Link(1, 2, 10, 100, 9)))
+
+
+def drawn(mix: Mix, count: int = 300, network: Workload = NETWORK) -> list[Demand]:
+    random = Random(3)
+    source = mix.source(network)
+    return [source.draw(random) for _ in range(count)]
+
+
+def test_terminals_are_at_different_nodes_and_evenly_many() -> None:
+    demands = drawn(Mix(10, 2, 4))
+    assert all(len(set(demand.vertices)) == len(demand.vertices) for demand in demands)
+    sizes = Counter(len(demand.vertices) for demand in demands)
+    assert set(sizes) == {2, 3, 4}
+    assert min(sizes.values()) > 60
+    assert all(set(demand.ingress + demand.egress) == {10} and demand.least == 10 for demand in demands)
+
+
+def test_unequal_rates_lie_between_a_tenth_and_the_whole() -> None:
+    demands = drawn(Mix(1000, 2, 8, unequal=True))
+    rates = [rate for demand in demands for rate in demand.ingress + demand.egress]
+    assert (min(rates) >= 100, max(rates) <= 1000, len(set(rates)) > 500) == (True, True, True)
+    assert all(demand.least == min(demand.ingress + demand.egress) for demand in demands)
+
+
+def test_with_traffic_pairs_come_in_proportion_to_it() -> None:
+    network = evolve(NETWORK, traffic=((0, 1, 1.0), (2, 3, 3.0)))
+    pairs = Counter(demand.vertices for demand in drawn(Mix(10, traffic=True), 800, network))
+    assert set(pairs) == {(0, 1), (2, 3)}
+    assert 2.3 < pairs[2, 3] / pairs[0, 1] < 3.9
+
+
+def test_the_same_seed_gives_the_same_demands() -> None:
+    assert drawn(Mix(10, unequal=True)) == drawn(Mix(10, unequal=True))
+
+
+def test_a_network_that_cannot_have_such_demands() -> None:
+    with pytest.raises(ConfigInvalid, match="--terminals: 21 terminals, and there are 20 nodes"):
+        Mix(10, 2, 21).source(NETWORK)
+    with pytest.raises(ConfigInvalid, match="--traffic: the topology has no traffic of its own"):
+        Mix(10, traffic=True).source(NETWORK)
+
+
+def test_the_volume_is_all_rates() -> None:
+    assert volume(Demand((0, 1), (10, 20), (3, 4))) == 37
+
+
+DEMAND = Demand((0, 2), (30, 5), (10, 20), 5)
+"""20 one way, 5 back."""
+
+
+def test_what_is_taken_is_booked_each_way_and_comes_back() -> None:
+    ground = Ground(LINE)
+    loads = ground.take((0, 1), DEMAND, "mine")
+    assert (ground.residual.upstream, ground.residual.downstream) == ([80, 80], [95, 95])
+    assert ground.held == 50
+    ground.give_back(loads)
+    assert (ground.residual.upstream, ground.residual.downstream) == ([100, 100], [100, 100])
+    assert ground.held == 0
+
+
+def test_a_trunk_without_a_label_is_out() -> None:
+    ground = Ground(LINE)
+    loads = ground.take((0, 1), DEMAND, "mine")
+    ground.take((0, 1), DEMAND, "mine")
+    assert (ground.residual.upstream, ground.residual.downstream) == ([0, 60], [0, 90])
+    ground.give_back(loads)
+    assert (ground.residual.upstream, ground.residual.downstream) == ([80, 80], [95, 95])
+
+
+@pytest.mark.parametrize(
+    ("edges", "text"),
+    [((0,), "vertex|c is not joined"), ((0, 1, 1), "b-c.1 is proposed twice"), ((0, 1), "a-b.0 has not the room")],
+)
+def test_an_algorithm_that_proposes_what_does_not_hold_is_named(edges: tuple[int, ...], text: str) -> None:
+    ground = Ground(LINE)
+    ground.take((0,), Demand((0, 1), (90, 90), (90, 90), 90), "mine")
+    with pytest.raises(PlanInvalid, match=rf"algorithm 'mine' proposed a plan that does not hold: .*({text})"):
+        ground.take(edges, DEMAND, "mine")
+    assert ground.held == 180
