@@ -14,6 +14,10 @@ from dpb_cli.ends import AskedEnd, segment
 from dpb_framework.errors import DpbError
 
 
+BACK = 5.0
+"""How long the way back is waited for, in seconds: a device that is away releases its part when it is there again."""
+
+
 @frozen
 class NotThere(DpbError):
     """A service did not get where it was wanted. `why` is the broker's reason, as far as it told one."""
@@ -99,6 +103,9 @@ class Services:
     def _give_back(self, service: int) -> None:
         try:
             self.command(service, "release")
+            self.wait(service, "RELEASED", BACK)
+        except NotThere:
+            show.progress(f"service {service}: is being released")
         except DpbError as error:
             # The reason why we are here counts; this only says what is left behind.
             show.progress(f"service {service}: could not be released: {error}; `dpb service release {service}` does it")
