@@ -32,7 +32,7 @@ class Constraints:
     max_delay: int | None = None
 
     def __bool__(self) -> bool:
-        return self != FREE
+        return self is not FREE and self != FREE
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from dpb_framework.errors import (
 from dpb_framework.model import (
     SYSTEM,
     Chord,
+    Constraints,
     Event,
     EventKind,
     NetworkModel,
@@ -209,7 +210,11 @@ class Aggregator(AggregatorTopology):
 
     def resolve(self, service: int, segment: Segment) -> Segment:
         """Check a segment for a service and choose its open labels."""
-        way = segment.constraints
+        if segment.constraints:
+            self._check_names(segment.constraints)
+        return self.book.resolve(service, segment)
+
+    def _check_names(self, way: Constraints) -> None:
         for path, names, known, what in (
             ("avoid-trunks", way.avoid_trunks, self.trunkbook.accounts, "trunk"),
             ("pass-trunks", way.pass_trunks, self.trunkbook.accounts, "trunk"),
@@ -220,7 +225,6 @@ class Aggregator(AggregatorTopology):
                 if name not in known:
                     problem = f"network {self.name!r} has no {what} {name!r}{nearest(name, known.keys())}"
                     raise SegmentInvalid(f"constraints.{path}", problem)
-        return self.book.resolve(service, segment)
 
     def plan(self, segments: Sequence[Segment], scenario: Scenario) -> Reply[Sequence[Proposal]]:
         """Tell what an admission of the segments would come to."""

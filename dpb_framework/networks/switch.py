@@ -140,7 +140,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
 
     def resolve(self, service: int, segment: Segment) -> Segment:
         """Check a segment for a service and choose its open labels."""
-        if segment.constraints.names:
+        if segment.constraints and segment.constraints.names:
             problem = f"network {self.name!r} is a switch: it has no trunks and no inferior networks"
             raise SegmentInvalid("constraints", problem)
         return self.book.resolve(service, segment, also=partial(self._overlapped, service) if self._crowded else None)
