@@ -215,7 +215,8 @@ def test_what_a_trunk_is_when_little_is_said() -> None:
 
 def test_a_fault_is_an_error_as_data() -> None:
     error = NoCapacity("net", "nothing left")
-    assert Fault.of(error) == Fault("no-capacity", str(error), {"network": "net", "reason": "nothing left"})
+    facts = {"network": "net", "reason": "nothing left", "proved": False, "certificate": {}}
+    assert Fault.of(error) == Fault("no-capacity", str(error), facts)
 
 
 def test_a_fault_of_something_else_is_an_internal_one() -> None:

@@ -153,7 +153,7 @@ def test_the_built_in_configuration_holds(tmp_path: Path) -> None:
         (MEMORY + "[[listener]]\nkind = 'journl'", "no plugin 'journl' in dpb.listeners; installed: "),
         (
             MEMORY + "[[network]]\nname='a'\nkind='swich'",
-            "no plugin 'swich' in dpb.networks; installed: aggregator, switch",
+            "no plugin 'swich' in dpb.networks; installed: aggregator, ",
         ),
         (
             MEMORY + "[[network]]\nname='a'\nkind='switch'\nfabric-settings = { prots = 3 }",

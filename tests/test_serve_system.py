@@ -331,7 +331,7 @@ def test_requests_that_are_none_are_refused_with_a_problem(steady: Lives, calm: 
         ("POST", define, b'{"segment": [', 400, None),
         ("POST", define, b"\xff\xfe", 400, None),
         ("POST", define, None, 400, None),
-        ("POST", define, good.replace(b"10", b"NaN"), 400, None),
+        ("POST", define, good.replace(b"10", b"NaN"), 422, "segment[0].ingress"),
         ("POST", define, b"{}", 422, "segment"),
         ("POST", define, b'{"segment": [], "x": 1}', 422, "x"),
         ("POST", define, b"7", 422, "body"),

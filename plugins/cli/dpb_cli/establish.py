@@ -13,7 +13,6 @@ from dpb_cli.client import BrokerAway, Client
 from dpb_cli.ends import AskedEnd, segment
 from dpb_framework.errors import DpbError
 
-
 BACK = 5.0
 """How long the way back is waited for, in seconds: a device that is away releases its part when it is there again."""
 

@@ -178,13 +178,13 @@ class Source:
             try:
                 changed[id_] = self.network.service(id_)
             except (ServiceGone, ServiceUnknown):
-                texts.append(say("service", render.gone(self.network.name, id_)))
+                texts.append(say("service", render.told(render.gone(self.network.name, id_))))
             except DpbError as error:  # a remote network's own contact is lost: its copy tells when that is back
                 _log.info("service %d of network %r cannot be told: %s", id_, self.network.name, error)
         for id_, service in changed.items():
             self._follow(service)
             view = service.view()
-            texts.append(say("service", render.service(view)))
+            texts.append(say("service", render.told(render.service(view))))
             if view.status is Status.RELEASED:
                 self._followed.pop(id_)()
         texts += [
@@ -232,7 +232,7 @@ class Source:
         network, moment, last = self.network, render.moment(), self.network.last_event
 
         def written() -> bytes:
-            services = [render.service(service.view()) for service in network.services()]
+            services = [render.told(render.service(service.view())) for service in network.services()]
             head = {
                 "network": network.name,
                 "store": self._broker.uuid,

@@ -61,7 +61,6 @@ def constraints(found: Segment | None) -> Plain | None:
 def service(view: ServiceView) -> Plain:
     """SERVICE without its tree."""
     return {
-        "moment": moment(),
         "id": view.id,
         "network": view.network,
         "handle": view.handle,
@@ -76,10 +75,14 @@ def service(view: ServiceView) -> Plain:
     }
 
 
+def told(plain: Plain) -> Plain:
+    """SERVICE with the moment at which it is so, for a stream: of two copies the one with the greater is the newer."""
+    return {"moment": moment(), **plain}
+
+
 def gone(network: str, id_: int) -> Plain:
     """SERVICE of one that was there and is released: nothing but its end is known."""
     return {
-        "moment": moment(),
         "id": id_,
         "network": network,
         "handle": None,

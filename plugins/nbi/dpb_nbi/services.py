@@ -15,6 +15,9 @@ from dpb_nbi.problems import in_segment
 from dpb_nbi.resource import Resource
 from dpb_nbi.wire import Request, Response, answer, answer_text
 
+MOMENT: Final = "DPB-Moment"
+"""The header with the moment at which what is told was so: it grows from answer to answer and in a mirror's stream."""
+
 _LONG: Final = 100
 """From how many services on a list is written in a worker thread: a loop that writes it lets all others wait."""
 
@@ -31,6 +34,8 @@ class Services(Resource):
         if "status" in request.params:
             wanted = codec.statuses(codec.listed(request.params, "status"), "status")
         found = self.network(request, network).services(prefix)
+
+        response.set_header(MOMENT, str(render.moment()))
 
         def written() -> bytes:
             views = (service.view() for service in found)
@@ -56,7 +61,7 @@ class Services(Resource):
             await operations.command(asking, service, orders.ACTIVATE)
         if not known:
             response.set_header("Location", f"{quote(request.path)}/{service.id}")
-        answer(response, render.service(service.view()), 200 if known else 201)
+        _answer(response, render.service(service.view()), 200 if known else 201)
 
 
 class OneService(Resource):
@@ -67,11 +72,17 @@ class OneService(Resource):
     async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Show the service, in an aggregator with the trunks that it uses."""
         found = self.network(request, network)
-        answer(response, _with_tree(found, operations.find(found, id)))
+        _answer(response, _with_tree(found, operations.find(found, id)))
 
     async def on_delete(self, request: Request, response: Response, network: str, id: str) -> None:
         """Release it."""
         await _command(self, orders.RELEASE, request, response, network, id)
+
+
+def _answer(response: Response, plain: dict[str, Any], status: int = 200) -> None:
+    """Answer with a SERVICE as it is now."""
+    response.set_header(MOMENT, str(render.moment()))
+    answer(response, plain, status)
 
 
 def _with_tree(network: Network, service: Service) -> dict[str, Any]:
@@ -90,9 +101,9 @@ async def _command(
     except ServiceGone as error:
         if kind is not orders.RELEASE:
             raise
-        answer(response, render.gone(error.network, error.service))
+        _answer(response, render.gone(error.network, error.service))
         return
-    answer(response, render.service(service.view()))
+    _answer(response, render.service(service.view()))
 
 
 class Definition(Resource):
@@ -105,7 +116,7 @@ class Definition(Resource):
         service = operations.find(self.network(request, network), id)
         asked, asking = codec.asked(await request.json()), self.asking(request, network)
         view = await operations.define(asking, service, asked.segment, codec.V1, wait=asked.wait)
-        answer(response, render.service(view))
+        _answer(response, render.service(view))
 
 
 class Preparation(Resource):
@@ -118,7 +129,7 @@ class Preparation(Resource):
         service = operations.find(self.network(request, network), id)
         asked, asking = codec.asked(await request.json()), self.asking(request, network)
         view = await operations.prepare(asking, service, asked.segment, codec.V1, wait=asked.wait)
-        answer(response, render.service(view))
+        _answer(response, render.service(view))
 
 
 class Command(Resource):
@@ -178,7 +189,7 @@ class Awaiting(Resource):
         try:
             service = operations.find(self.network(request, network), id)
         except ServiceGone as error:
-            answer(response, render.gone(error.network, error.service))
+            _answer(response, render.gone(error.network, error.service))
             return
         await operations.await_status(self.calls, service, statuses, seconds, request)
-        answer(response, render.service(service.view()))
+        _answer(response, render.service(service.view()))

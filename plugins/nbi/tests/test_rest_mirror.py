@@ -86,11 +86,13 @@ def test_every_change_of_a_service_is_told_with_all_of_it(make_client, broker):
 def test_of_two_copies_the_one_with_the_greater_moment_is_newer(make_client):
     client, reader = make_client(), Reader(make_client())
     whole = reader.until("whole")
-    made = client.post(f"{V1}/services", {"segment": ends()}).json
+    made = client.post(f"{V1}/services", {"segment": ends()})
     told = reader.until("service", lambda s: s["status"] == "INACTIVE")
-    again = client.get(f"{V1}/services/{made['id']}").json
-    assert whole["moment"] < made["moment"] < again["moment"]
-    assert told["moment"] < again["moment"]
+    again = client.get(f"{V1}/services/{made.json['id']}")
+    first, second = (int(answer.headers["dpb-moment"]) for answer in (made, again))
+    assert whole["moment"] < first < second
+    assert told["moment"] < second
+    assert second < int(client.get(f"{V1}/services").headers["dpb-moment"])
 
 
 def test_events_come_after_the_services_that_they_tell_of(make_client):

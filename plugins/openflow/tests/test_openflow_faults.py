@@ -347,11 +347,12 @@ def test_an_application_that_comes_after_the_fabric(application: FakeApplication
 
 
 def test_one_thread_follows_an_application_for_all_its_switches() -> None:
-    def followers() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("events of")]
-
     switches = [FakeSwitch(f"{number:016x}") for number in range(1, 21)]
     with FakeApplication(*switches) as application:
+
+        def followers() -> list[str]:
+            return [t.name for t in threading.enumerate() if t.name == f"events of {application.url}"]
+
         fabrics = [OpenFlowFabric(url=application.url + "/", dpid=switch.dpid) for switch in switches]
         told = [Told() for _ in fabrics]
         try:
@@ -380,7 +381,8 @@ def test_connections_are_kept(application: FakeApplication, fabric: OpenFlowFabr
     real = application.answer
 
     def answer(server: Any, method: str, path: str, body: Any) -> Any:
-        ports.add(threading.get_ident())  # a thread of the fake's serves one connection
+        if method == "PUT":  # what is told of events has a connection of its own
+            ports.add(threading.get_ident())  # a thread of the fake's serves one connection
         return real(server, method, path, body)
 
     application.answer = answer  # type: ignore[method-assign]

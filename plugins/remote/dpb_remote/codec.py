@@ -116,6 +116,13 @@ def plain_definition(found: Segment) -> Plain:
     return plain
 
 
+def dated(found: Any, moment: int) -> Plain:
+    """SERVICE of an answer with the moment that the answer's head tells, as a stream has it."""
+    if not isinstance(found, dict):
+        raise Garbled("it tells no service")
+    return {**found, "moment": moment}
+
+
 def view(found: Plain, network: str) -> ServiceView:
     """SERVICE, as one of *network*."""
     fault = found["error"]

@@ -33,10 +33,11 @@ IDLE: Final = 30.0
 
 @frozen
 class Answer:
-    """What the other broker answered: HTTP's status and the body."""
+    """What the other broker answered: HTTP's status, the body, and the moment at which what it tells was so."""
 
     status: int
     body: bytes
+    moment: int = 0
 
 
 class Line:
@@ -170,7 +171,8 @@ class Line:
         async with self._open(CONNECTIONS).request(
             method, self._url(path), data=body, headers=headers, allow_redirects=False
         ) as answer:
-            return Answer(answer.status, await answer.read())
+            moment = answer.headers.get("DPB-Moment", "")
+            return Answer(answer.status, await answer.read(), int(moment) if moment.isdecimal() else 0)
 
     def _url(self, path: str) -> URL:
         return URL(f"{self.door.url}/api/v1{path}", encoded=True)

@@ -53,6 +53,8 @@ class Loop:
         try:
             self._loop.run_forever()
         finally:
+            self._loop.run_until_complete(_rest())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
     def spawn(self, task: Coroutine[Any, Any, None]) -> Future[None]:
@@ -95,6 +97,16 @@ class Loop:
             future.result(seconds)
         except TimeoutError:
             future.cancel()
+
+
+async def _rest() -> None:
+    """End what a library has begun and nobody waits for, such as connecting; a closed transport needs a turn, too."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _post_all(tasks: list[tuple[Strand, Callable[[], None]]]) -> None:

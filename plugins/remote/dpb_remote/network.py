@@ -126,7 +126,8 @@ class Remote(Copy):
             return
         try:
             listed = codec.understood(lambda: list(codec.read(answer.value.body)["services"]))
-            found = [self._adopt(plain) for plain in listed if plain["handle"] == handle]
+            moment = answer.value.moment
+            found = [self._adopt({**plain, "moment": moment}) for plain in listed if plain["handle"] == handle]
         except codec.Garbled as error:
             reply.fail(Unreachable(self.where, str(error)))
             return
@@ -178,7 +179,7 @@ class Remote(Copy):
     def take(self, answer: Answer) -> RemoteService | None:
         """Take up what an answer tells of a service; None where it tells nothing that is understood."""
         try:
-            return self._adopt(codec.read(answer.body))
+            return self._adopt(codec.dated(codec.read(answer.body), answer.moment))
         except codec.Garbled as error:
             _logger.error("%s: %s", self.where, error)
             return None

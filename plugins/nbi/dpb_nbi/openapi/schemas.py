@@ -273,7 +273,6 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "Service": table(
         {
-            "moment": COUNT,
             "id": COUNT,
             "network": TEXT,
             "handle": nullable(TEXT),
