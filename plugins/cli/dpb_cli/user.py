@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final, TextIO
 
 import click
 
 from dpb_cli import show
 from dpb_cli.session import Session, reaching
+from dpb_framework.errors import BadArgument
+
+MAX_KEYS_FILE: Final = 65_536
+"""How much of a file with a public key is read, in characters."""
 
 
 @click.group()
@@ -55,7 +59,8 @@ def list_users(session: Session) -> None:
     if session.as_json:
         show.as_json(found)
         return
-    show.table(("name", "roles", "password"), [(u["name"], u["roles"], u["password"]) for u in found["users"]])
+    rows = [(u["name"], u["roles"], u["password"], [key["id"] for key in u["keys"]]) for u in found["users"]]
+    show.table(("name", "roles", "password", "keys"), rows)
 
 
 @user.command("remove")
@@ -64,6 +69,34 @@ def list_users(session: Session) -> None:
 def remove(session: Session, name: str) -> None:
     """Remove a user with all tokens; its services stay."""
     session.client.request("DELETE", "users", name)
+
+
+@user.command("add-key")
+@click.argument("name")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@reaching
+def add_key(session: Session, name: str, file: TextIO) -> None:
+    """Let a user in over SSH by the public key in FILE, such as `id_ed25519.pub`; `-` is the standard input."""
+    try:
+        lines = [line for line in file.read(MAX_KEYS_FILE).splitlines() if line.strip() and not line.startswith("#")]
+    except UnicodeDecodeError as error:
+        raise BadArgument("FILE", "it is no text") from error
+    if len(lines) != 1:
+        raise BadArgument("FILE", f"expected one public key in it, found {len(lines)}")
+    made = session.client.request("POST", "users", name, "keys", body={"key": lines[0]}).body
+    _answer(session, made)
+
+
+@user.command("remove-key")
+@click.argument("name")
+@click.argument("key")
+@reaching
+def remove_key(session: Session, name: str, key: str) -> None:
+    """Let a user in by a public key no more. KEY is its id, or its fingerprint (SHA256:...)."""
+    if key.startswith("SHA256:"):
+        users = [user for user in session.client.get("users")["users"] if user["name"] == name]
+        key = next((known["id"] for user in users for known in user["keys"] if known["fingerprint"] == key), key)
+    session.client.request("DELETE", "users", name, "keys", key)
 
 
 def _answer(session: Session, found: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from dpb_framework.errors import BadArgument
 from dpb_nbi.access import EVERYWHERE, orders
 from dpb_nbi.access.credentials import public
+from dpb_nbi.access.keys import PublicKey
 from dpb_nbi.access.registry import Token, User
 from dpb_nbi.resource import Resource
 from dpb_nbi.values import array, moment, table, text
@@ -15,7 +16,16 @@ from dpb_nbi.wire import Request, Response, answer
 
 
 def _user(user: User) -> dict[str, Any]:
-    return {"name": user.name, "roles": user.roles.texts(), "password": user.password is not None}
+    return {
+        "name": user.name,
+        "roles": user.roles.texts(),
+        "password": user.password is not None,
+        "keys": [_key(key) for key in user.keys],
+    }
+
+
+def _key(key: PublicKey) -> dict[str, Any]:
+    return {"id": key.id, "type": key.type, "fingerprint": key.fingerprint, "comment": key.comment}
 
 
 def _token(token: Token) -> dict[str, Any]:
@@ -80,6 +90,44 @@ def _secret(value: Any) -> str:
     if not isinstance(value, str):
         raise BadArgument("password", "expected a text")
     return value
+
+
+class Keys(Resource):
+    """`/users/{user}/keys`."""
+
+    kinds: ClassVar = {"POST": orders.ADD_KEY}
+
+    async def on_post(self, request: Request, response: Response, user: str) -> None:
+        """Let the user in by a public key."""
+        line = text(table(await request.json(), "", ("key",), ("key",))["key"], "key")
+        made = await self.calls.reply(
+            self.desk.give(
+                request.who,
+                orders.Order(orders.ADD_KEY, user=user),
+                lambda _: self.access.change(lambda registry: registry.add_key(user, line)),
+                lambda made: {"key": made.id},
+            )
+        )
+        response.set_header("Location", f"{quote(request.path)}/{made.id}")
+        answer(response, _key(made), 201)
+
+
+class OneKey(Resource):
+    """`/users/{user}/keys/{key}`."""
+
+    kinds: ClassVar = {"DELETE": orders.REMOVE_KEY}
+
+    async def on_delete(self, request: Request, response: Response, user: str, key: str) -> None:
+        """Let the user in by it no more; connections that it opened end within seconds."""
+        await self.give(
+            request,
+            orders.REMOVE_KEY,
+            EVERYWHERE,
+            lambda _: self.access.change(lambda registry: registry.remove_key(user, key)),
+            user=user,
+            key=key,
+        )
+        response.status = 204
 
 
 class Tokens(Resource):

@@ -40,6 +40,8 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_V1}/openapi.json": system.Description,
     f"{_V1}/users": accounts.Users,
     f"{_V1}/users/{{user}}": accounts.OneUser,
+    f"{_V1}/users/{{user}}/keys": accounts.Keys,
+    f"{_V1}/users/{{user}}/keys/{{key}}": accounts.OneKey,
     f"{_V1}/tokens": accounts.Tokens,
     f"{_V1}/tokens/{{token}}": accounts.OneToken,
     f"{_V1}/networks": topology.Networks,
@@ -77,7 +79,7 @@ class Application(falcon.asgi.App[Request, Response]):
 
     def __init__(self, broker: BrokerApi, access: Access, audit: Audit | None, *, controlled: bool) -> None:
         desk = Desk(broker, audit)
-        gate = Gate(desk, access.login if controlled else None, PUBLIC)
+        gate = Gate(desk, access.login, PUBLIC, controlled=controlled)
         super().__init__(request_type=Request, middleware=[gate])
         # Where everybody is the same caller there is nobody to be fair to.
         calls = Calls(broker, limits.WAITS_EACH if controlled else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dpb_nbi.access import EVERYBODY, NOBODY, Desk, Identity
-from dpb_nbi.access.credentials import public
+from dpb_nbi.access.credentials import LENT, public
 from dpb_nbi.access.faults import Unauthenticated
 from dpb_nbi.access.login import Login
 from dpb_nbi.access.orders import Order
@@ -17,19 +17,20 @@ from dpb_nbi.wire import CERTIFICATE, Request, Response
 if TYPE_CHECKING:
     from dpb_nbi.resource import Resource
 
-_SUBJECTS: Final = ("terminal", "trunk", "vpn", "user")
+_SUBJECTS: Final = ("terminal", "trunk", "vpn", "user", "key")
 
 
 class Gate:
     """Middleware of falcon: finds out who asks, and lets nobody near a resource who may not do there what is asked.
 
-    Without *login* access is not controlled. What is in *public* answers also without a credential; one that does not
-    hold is refused there, too.
+    Where access is not *controlled* it is everybody, but for those who came in by another interface. What is in
+    *public* answers also without a credential; one that does not hold is refused there, too.
     """
 
-    def __init__(self, desk: Desk, login: Login | None, public: frozenset[str]) -> None:
+    def __init__(self, desk: Desk, login: Login, public: frozenset[str], *, controlled: bool) -> None:
         self._desk = desk
         self._login = login
+        self._controlled = controlled
         self._public = public
 
     async def process_request(self, request: Request, response: Response) -> None:
@@ -37,14 +38,16 @@ class Gate:
         client = request.scope.get("client")
         address, port = client or ("", 0)
         source = f"{address}:{port}" if client else ""
-        if self._login is None:
+        scheme, _, text = (request.get_header("Authorization") or "").partition(" ")
+        if scheme.lower() == "bearer" and LENT.fullmatch(text.strip()):
+            request.who = self._login.by_lent(text.strip())
+        elif self._controlled:
+            request.who = (await self._identify(request, address)).at(source)
+        else:
             _refuse_foreign(request)
             request.who = EVERYBODY.at(source)
-        else:
-            request.who = (await self._identify(request, address)).at(source)
 
     async def _identify(self, request: Request, address: str) -> Identity:
-        assert self._login is not None
         header = request.get_header("Authorization")
         certificate = request.scope.get(CERTIFICATE)
         try:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import Stopped
 from dpb_framework.reply import Reply, to_asyncio
 from dpb_nbi.shares import Shares
-from dpb_nbi.wire import Request
 
 T = TypeVar("T")
+
+
+class Departing(Protocol):
+    """Who asks, and may go away before there is an answer."""
+
+    async def disconnected(self) -> None:
+        """Return once the client is gone."""
 
 
 class Calls:
@@ -48,7 +54,7 @@ class Calls:
         self.broker.work(call).then(begun)
         return (await to_asyncio(outcome)).value
 
-    async def wait(self, reply: Reply[T], request: Request | None = None, seconds: float | None = None) -> T | None:
+    async def wait(self, reply: Reply[T], request: Departing | None = None, seconds: float | None = None) -> T | None:
         """Return the value of *reply*, or None when *seconds* are over or the client of *request* is gone.
 
         For replies that may take long: `Stopped` as soon as the server stops.

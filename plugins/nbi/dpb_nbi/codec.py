@@ -134,18 +134,23 @@ class Wanted:
     activate: bool
 
 
+def handle_of(value: Any) -> str | None:
+    """Return a service's handle, or None for null."""
+    if value is not None and (not 1 <= len(text(value, "handle")) <= MAX_HANDLE or CONTROL.search(value)):
+        raise BadArgument(
+            "handle", f"expected a text of 1 to {MAX_HANDLE} characters, none of them a control character"
+        )
+    return None if value is None else str(value)
+
+
 def wanted(value: Any) -> Wanted:
     """Return what `{"handle"?, "segment"?, "constraints"?, "activate"?}` asks for; null counts as left out."""
     body = table(value, "", ("handle", "segment", "constraints", "activate"))
     handle, ends, activate = body.get("handle"), body.get("segment"), body.get("activate")
     if ends is None and body.get("constraints") is not None:
         raise BadArgument("segment", "the field is missing: there are constraints on it")
-    if handle is not None and (not 1 <= len(text(handle, "handle")) <= MAX_HANDLE or CONTROL.search(handle)):
-        raise BadArgument(
-            "handle", f"expected a text of 1 to {MAX_HANDLE} characters, none of them a control character"
-        )
     return Wanted(
-        handle,
+        handle_of(handle),
         None if ends is None else _constrained(segment(ends, V1), body.get("constraints")),
         False if activate is None else truth(activate, "activate"),
     )

@@ -14,11 +14,10 @@ from dpb_framework.model import Caller, Change, Segment, ServiceView, Status
 from dpb_framework.reply import Reply
 from dpb_nbi.access import Desk, Identity, orders
 from dpb_nbi.access.orders import Kind, Order
-from dpb_nbi.calls import Calls
+from dpb_nbi.calls import Calls, Departing
 from dpb_nbi.codec import Names
 from dpb_nbi.problems import Problem, in_segment
 from dpb_nbi.values import digits
-from dpb_nbi.wire import Request
 
 T = TypeVar("T")
 
@@ -145,7 +144,7 @@ async def command(asking: Asking, service: Service, kind: Kind) -> None:
 
 
 async def await_status(
-    calls: Calls, service: Service, statuses: frozenset[Status], seconds: float, request: Request
+    calls: Calls, service: Service, statuses: frozenset[Status], seconds: float, request: Departing
 ) -> Status:
     """Return the status when one of *statuses* is reached, or none can be any more, or the time is over."""
     status = service.status

@@ -11,7 +11,7 @@ from attrs import evolve
 from dpb_framework import errors
 from dpb_framework.errors import DpbError
 from dpb_framework.model import Circuit, Fault, Segment, Terminal, Trunk
-from dpb_nbi.access.faults import Busy, RoleMissing, TokenUnknown, Unauthenticated, UserUnknown
+from dpb_nbi.access.faults import Busy, KeyUnknown, RoleMissing, TokenUnknown, Unauthenticated, UserUnknown
 from dpb_nbi.codec import Names, translate
 from dpb_nbi.jsontext import JsonInvalid, write
 
@@ -29,6 +29,7 @@ STATUSES: Final[Mapping[type[DpbError], int]] = {
     errors.TrunkUnknown: 404,
     UserUnknown: 404,
     TokenUnknown: 404,
+    KeyUnknown: 404,
     errors.BadArgument: 422,
     errors.SegmentInvalid: 422,
     errors.InterfaceInvalid: 422,

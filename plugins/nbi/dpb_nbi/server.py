@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
 import logging
 import socket
 import ssl
@@ -16,7 +14,7 @@ import uvicorn
 
 from dpb_framework.contracts import BrokerApi, Nbi
 from dpb_framework.errors import ConfigInvalid
-from dpb_nbi import limits
+from dpb_nbi import limits, listening
 from dpb_nbi.access import Access, Audit
 from dpb_nbi.app import Application, create_app
 from dpb_nbi.protocol import Protocol
@@ -27,8 +25,6 @@ _log = logging.getLogger("dpb_nbi")
 GRACE: Final = 4
 """Seconds that answers under way get when the server stops."""
 _JOIN: Final = 7.0
-_BACKLOG: Final = 2048
-_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 class _Config(uvicorn.Config):
@@ -69,7 +65,7 @@ class _Server(uvicorn.Server):
         patience = limits.HANDSHAKE_SECONDS if self.config.ssl else None
         self.servers = [
             await loop.create_server(
-                protocol, sock=listener, ssl=self.config.ssl, backlog=_BACKLOG, ssl_handshake_timeout=patience
+                protocol, sock=listener, ssl=self.config.ssl, backlog=listening.BACKLOG, ssl_handshake_timeout=patience
             )
             for listener in sockets or ()
         ]
@@ -105,10 +101,7 @@ class RestNbi(Nbi):
         client_ca: str = "",
         audit: str = "",
     ) -> None:
-        if not isinstance(host, str) or not host or "/" in host:
-            raise ConfigInvalid("host", f"expected an address such as 127.0.0.1, got {host!r}"[:200])
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-            raise ConfigInvalid("port", f"expected a port from 0 to 65535, got {port!r}"[:200])
+        listening.check_place(host, port)
         if access and insecure:
             raise ConfigInvalid("insecure", "access is controlled already; leave one of the two out")
         if key and not certificate:
@@ -131,13 +124,7 @@ class RestNbi(Nbi):
         self._address = ""
 
     def _check_exposure(self, address: str) -> None:
-        if ipaddress.ip_address(address.partition("%")[0]).is_loopback or self._controlled or self._insecure:
-            return
-        raise ConfigInvalid(
-            "access",
-            f"{address} can be reached from elsewhere: set access = true (and make a user: dpb admin-token), or"
-            f" insecure = true to let anybody do anything",
-        )
+        listening.check_exposure(address, controlled=self._controlled, insecure=self._insecure)
 
     @property
     def address(self) -> str:
@@ -151,7 +138,7 @@ class RestNbi(Nbi):
                 return
             certificate, key, client_ca = self._files
             tls = context(certificate, key, client_ca) if certificate else None
-            listener = self._bind()
+            listener = listening.bind(self._host, self._port)
             try:
                 self._check_exposure(listener.getsockname()[0])
                 self._audit = self._start_audit()
@@ -187,7 +174,7 @@ class RestNbi(Nbi):
             server_header=False,
             timeout_keep_alive=limits.IDLE_SECONDS,
             timeout_graceful_shutdown=GRACE,
-            backlog=_BACKLOG,
+            backlog=listening.BACKLOG,
         )
         config.tls = tls
         server = _Server(config, app, ready)
@@ -197,54 +184,35 @@ class RestNbi(Nbi):
         if not server.started:
             raise ConfigInvalid("host", "the server did not start; the log tells why")
         self._server, self._thread = server, thread
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._address = f"{'https' if tls else 'http'}://{place}"
+        self._address = f"{'https' if tls else 'http'}://{listening.place(host, port)}"
+        self._access.rest.append(self._address)
 
     def _tell(self, host: str, tls: ssl.SSLContext | None) -> None:
         """Say what an operator should know who may not have meant it."""
         assert self._access is not None
-        if self._insecure and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        if self._insecure and not listening.is_loopback(host):
             _log.warning("REST at %s: anybody who reaches it may do anything (insecure = true)", host)
         if self._controlled and not self._access.registry.users:
             _log.warning("REST at %s: there are no users yet; stop the broker and make one by dpb admin-token", host)
-        if self._controlled and tls is None and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        if self._controlled and tls is None and not listening.is_loopback(host):
             _log.warning("REST at %s: credentials travel in the clear; set certificate and key", host)
 
     def _leave(self) -> None:
         access, audit = self._access, self._audit
         self._access = self._audit = None
+        if access is not None and self._address in access.rest:
+            access.rest.remove(self._address)
+        self._address = ""
         if audit is not None:
             audit.close()
         if access is not None:
             access.leave()
-
-    def _bind(self) -> socket.socket:
-        try:
-            family, kind, protocol, _, where = socket.getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-        except OSError as error:
-            raise ConfigInvalid("host", f"{self._host} is no address of this machine: {error.strerror}") from error
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(where)
-            listener.listen(_BACKLOG)
-        except OSError as error:
-            listener.close()
-            setting = "host" if error.errno in _NOT_HERE else "port"
-            raise ConfigInvalid(
-                setting,
-                f"cannot listen at {self._host}:{self._port}: {error.strerror}; choose another, or stop who has it",
-            ) from error
-        return listener
 
     def stop(self) -> None:
         """End. Streams and waiting calls end at once, other answers get a few seconds."""
         with self._lock:
             server, thread = self._server, self._thread
             self._server = self._thread = None
-            self._address = ""
             if server is None or thread is None:
                 return
             server.should_exit = True

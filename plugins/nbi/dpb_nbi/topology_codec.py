@@ -13,11 +13,12 @@ MAX_RANGES: Final = 4096
 """How many label ranges a terminal or trunk may have."""
 
 
-def _place(value: Any, path: str) -> str:
-    place = text(value, path)
-    if not 1 <= len(place) <= 256 or CONTROL.search(place):
+def place(value: Any, path: str) -> str:
+    """Return where a terminal leads: the fabric's name of an interface, or an inferior network's terminal."""
+    found = text(value, path)
+    if not 1 <= len(found) <= 256 or CONTROL.search(found):
         raise BadArgument(path, "expected a text of 1 to 256 characters, none of them a control character")
-    return place
+    return found
 
 
 def _pair(value: Any, path: str) -> tuple[int, int]:
@@ -42,7 +43,7 @@ def terminal(value: Any, name: str | None = None) -> Terminal:
         ranges = tuple(_pair(item, f"labels[{i}]") for i, item in enumerate(items))
     return Terminal(
         called,
-        _place(body["place"], "place"),
+        place(body["place"], "place"),
         quota(body.get("ingress-quota"), "ingress-quota"),
         quota(body.get("egress-quota"), "egress-quota"),
         ranges,

@@ -72,6 +72,8 @@ MANAGE_ALL = {
     ("GET", f"{V1}/users"),
     ("PUT", f"{V1}/users/{{user}}"),
     ("DELETE", f"{V1}/users/{{user}}"),
+    ("POST", f"{V1}/users/{{user}}/keys"),
+    ("DELETE", f"{V1}/users/{{user}}/keys/{{key}}"),
     ("GET", f"{V1}/tokens"),
     ("POST", f"{V1}/tokens"),
     ("DELETE", f"{V1}/tokens/{{token}}"),
@@ -101,7 +103,7 @@ def tokens(guarded):
 
 def asked(guarded, method, template, credential):
     names = {"network": "aggr", "id": "1", "terminal": "a", "trunk": "t", "vpn": "v", "site": "s", "access": "x"}
-    path = template.format(**names, user="nobody", token="0" * 12)
+    path = template.format(**names, user="nobody", token="0" * 12, key="0" * 16)
     query = {"await": "?status=DORMANT&timeout-millis=0", "await-status": "?acceptable=DORMANT&timeout-millis=0"}
     return guarded.ask(method, path + query.get(template.rpartition("/")[2], ""), credential)
 

@@ -28,6 +28,8 @@ class Access:
         self.login = Login(self.registry)
         self._clerk = ThreadPoolExecutor(1, "dpb-access")
         self._users = 0
+        self.rest: list[str] = []
+        """The URLs at which REST answers; a list of those that are started."""
 
     @classmethod
     def enter(cls, broker: BrokerApi) -> Access:

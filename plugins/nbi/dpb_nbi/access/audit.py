@@ -23,7 +23,7 @@ _lines = logging.getLogger("dpb.audit")
 _AT_ONCE: Final = 1000
 """How many lines are written at once, at the most."""
 _JOIN: Final = 2.5
-_SUBJECTS: Final = ("service", "terminal", "trunk", "vpn", "user", "token")
+_SUBJECTS: Final = ("service", "terminal", "trunk", "vpn", "user", "token", "key")
 
 
 class Entry:
@@ -73,7 +73,7 @@ class Audit:
             "who": who.name,
             "credential": who.credential,
             "from": who.source,
-            "via": self._via,
+            "via": who.via or self._via,
             "command": order.kind.name,
             "network": order.network,
         }

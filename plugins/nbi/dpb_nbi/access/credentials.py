@@ -17,6 +17,8 @@ from attrs import field, frozen
 
 TOKEN: Final = re.compile(r"dpb_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 """A token: a mark that scanners for lost secrets find, its public id, 256 random bits."""
+LENT: Final = re.compile(r"dpb_lent_[A-Za-z0-9_-]{43}")
+"""What stands for somebody who came in otherwise, while a command of theirs runs; never kept."""
 _ID: Final = re.compile(r"[0-9a-f]{12}")
 COST, BLOCK, LANES = 1 << 14, 8, 1
 """scrypt's parameters: 16 MiB and some 50 ms for each guess."""
@@ -39,6 +41,11 @@ def new_id() -> str:
 def new_token(id: str) -> str:
     """Return a new token with that id."""
     return f"dpb_{id}_{secrets.token_urlsafe(32)}"
+
+
+def new_lent() -> str:
+    """Return a new one of `LENT`."""
+    return f"dpb_lent_{secrets.token_urlsafe(32)}"
 
 
 def digest(token: str) -> str:

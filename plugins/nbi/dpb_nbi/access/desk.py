@@ -69,8 +69,9 @@ class Desk:
         elif not who.may(order.network, order.kind.role):
             error = RoleMissing(who.name, order.network, order.kind.role.word)
         if error is not None:
-            if self._audit is not None and order.kind.changes:
-                self._audit.begin(who, order).end(error)
+            audit = self._audit or who.audit
+            if audit is not None and order.kind.changes:
+                audit.begin(who, order).end(error)
             raise error
 
     def give(
@@ -87,8 +88,9 @@ class Desk:
         self.check(who, order)
         outcome: Reply[T] = Reply()
         answer: Reply[T] = Reply()
-        if self._audit is not None:
-            entry = self._audit.begin(who, order)
+        audit = self._audit or who.audit
+        if audit is not None:
+            entry = audit.begin(who, order)
 
             def end(settled: Reply[T]) -> None:
                 entry.end(settled.error, {} if settled.error or made is None else made(settled.value))

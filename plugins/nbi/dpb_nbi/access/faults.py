@@ -55,6 +55,18 @@ class TokenUnknown(DpbError):
 
 
 @frozen
+class KeyUnknown(DpbError):
+    """The user has no public key of that id."""
+
+    code = "key-unknown"
+    user: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"user {self.user!r} has no public key {self.key!r}; dpb user list --json tells the ids"
+
+
+@frozen
 class Busy(DpbError):
     """More is asked at once than is answered; later it will be."""
 

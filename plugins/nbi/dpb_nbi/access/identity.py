@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 from dpb_framework.model import ANYBODY, Caller
 from dpb_nbi.access.roles import ALL, Grants, Role
+
+if TYPE_CHECKING:
+    from dpb_nbi.access.audit import Audit
 
 
 def _always() -> bool:
@@ -19,7 +23,8 @@ class Identity:
     """Who asks: the name, what it may do, by which credential and from where.
 
     `credential` is `token ID`, `password`, `certificate` or the like, never a secret; empty for nobody's. `alive` tells
-    whether the credential still holds, for what lasts, such as a stream.
+    whether the credential still holds, for what lasts, such as a stream. Whoever came in by another interface than the
+    one that is asked has its name in `via`, and its audit log for where the one that is asked has none.
     """
 
     name: str
@@ -27,6 +32,8 @@ class Identity:
     credential: str = ""
     source: str = ""
     alive: Callable[[], bool] = _always
+    via: str = ""
+    audit: Audit | None = field(default=None, eq=False, repr=False)
 
     def may(self, network: str, role: Role) -> bool:
         """Whether it has *role* in *network*."""
@@ -38,7 +45,7 @@ class Identity:
 
     def at(self, source: str) -> Identity:
         """The same, asking from *source*."""
-        return Identity(self.name, self.roles, self.credential, source, self.alive)
+        return Identity(self.name, self.roles, self.credential, source, self.alive, self.via, self.audit)
 
 
 NOBODY = Identity("", Grants())

@@ -45,6 +45,7 @@ class Login:
         self._remembered: dict[bytes, tuple[credentials.Password, float]] = {}
         self._pending: dict[bytes, Future[bool]] = {}
         self._waiting: Counter[str] = Counter()
+        self._lent: dict[str, Identity] = {}
         self._checker = ThreadPoolExecutor(1, "dpb-password")
 
     def close(self) -> None:
@@ -101,6 +102,34 @@ class Login:
         if user is None:
             raise Unauthenticated("the certificate names no user")
         return self._identity(user, "certificate", lambda user: True)
+
+    def by_key(self, name: str, blob: bytes) -> Identity:
+        """Return the user of that name, who has that public key (its wire form). `Unauthenticated`.
+
+        Whether whoever shows it has the private key too, the caller finds out.
+        """
+        user = self._registry.users.get(name)
+        key = None if user is None else next((key for key in user.keys if key.blob == blob), None)
+        if user is None or key is None:
+            raise Unauthenticated(_WRONG)
+        return self._identity(user, f"key {key.id}", lambda known: key in known.keys)
+
+    def lend(self, who: Identity) -> str:
+        """Return what stands for *who*, as a token does, until `take_back` or until *who* holds no more."""
+        text = credentials.new_lent()
+        self._lent[credentials.digest(text)] = who
+        return text
+
+    def take_back(self, text: str) -> None:
+        """End what `lend` has begun."""
+        self._lent.pop(credentials.digest(text), None)
+
+    def by_lent(self, text: str) -> Identity:
+        """Return for whom it stands. `Unauthenticated`."""
+        who = self._lent.get(credentials.digest(text))
+        if who is None or not who.alive():
+            raise Unauthenticated(_WRONG)
+        return who
 
     def _identity(self, user: User, credential: str, still: Callable[[User], bool]) -> Identity:
         def alive() -> bool:

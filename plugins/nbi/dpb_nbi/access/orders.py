@@ -30,6 +30,7 @@ class Order:
     vpn: str | None = None
     user: str | None = None
     token: str | None = None
+    key: str | None = None
 
 
 AUTHENTICATE: Final = Kind("authenticate", Role.READ, changes=False)
@@ -58,5 +59,7 @@ REMOVE_TRUNK: Final = Kind("remove-trunk", Role.MANAGE)
 LIST_ACCESS: Final = Kind("list-access", Role.MANAGE, changes=False)
 SET_USER: Final = Kind("set-user", Role.MANAGE)
 REMOVE_USER: Final = Kind("remove-user", Role.MANAGE)
+ADD_KEY: Final = Kind("add-key", Role.MANAGE)
+REMOVE_KEY: Final = Kind("remove-key", Role.MANAGE)
 CREATE_TOKEN: Final = Kind("create-token", Role.MANAGE)
 REVOKE_TOKEN: Final = Kind("revoke-token", Role.MANAGE)

@@ -13,7 +13,8 @@ from dpb_framework.contracts import Batch, Item, Store
 from dpb_framework.errors import BadArgument
 from dpb_framework.model import ANYBODY, SYSTEM, check_name
 from dpb_nbi.access import credentials
-from dpb_nbi.access.faults import TokenUnknown, UserUnknown
+from dpb_nbi.access.faults import KeyUnknown, TokenUnknown, UserUnknown
+from dpb_nbi.access.keys import PublicKey
 from dpb_nbi.access.roles import Grants
 from dpb_nbi.values import CONTROL
 
@@ -23,6 +24,8 @@ USERS: Final = "access.users"
 TOKENS: Final = "access.tokens"
 """The namespaces of the store's items."""
 MAX_NAME: Final = 128
+MAX_KEYS: Final = 64
+"""How many public keys a user may have."""
 _RESERVED: Final = frozenset({ANYBODY.name, SYSTEM.name})
 """Owners of services that no user may pass for."""
 _PATIENCE: Final = 30.0
@@ -30,11 +33,12 @@ _PATIENCE: Final = 30.0
 
 @frozen
 class User:
-    """Who may ask: roles, and what is kept of the password (None: has none)."""
+    """Who may ask: roles, what is kept of the password (None: has none), public keys."""
 
     name: str
     roles: Grants
     password: credentials.Password | None = field(default=None, repr=False)
+    keys: tuple[PublicKey, ...] = ()
     version: int = field(default=0, eq=False)
 
 
@@ -98,9 +102,34 @@ class Registry:
             raise BadArgument("roles", "a new user needs a role")
         if password is not None:
             user = evolve(user, password=credentials.Password.of(_password(password)))
-        self._keep(Item(USERS, name, _plain_user(user), user.version + 1), user.version)
+        return self._keep_user(user)
+
+    def add_key(self, name: str, line: str) -> PublicKey:
+        """Let a user in by a public key; one that is there gets the new comment. `UserUnknown`, `BadArgument`."""
+        user, key = self._user(name), PublicKey.parse(line)
+        others = tuple(known for known in user.keys if known.base64 != key.base64)
+        if len(others) >= MAX_KEYS:
+            raise BadArgument("key", f"a user has at most {MAX_KEYS} public keys")
+        self._keep_user(evolve(user, keys=(*others, key)))
+        return key
+
+    def remove_key(self, name: str, id: str) -> None:
+        """Let a user in by that key no more. `UserUnknown`, `KeyUnknown`."""
+        user = self._user(name)
+        left = tuple(known for known in user.keys if known.id != id)
+        if len(left) == len(user.keys):
+            raise KeyUnknown(name, id[:64])
+        self._keep_user(evolve(user, keys=left))
+
+    def _user(self, name: str) -> User:
+        if name not in self.users:
+            raise UserUnknown(name)
+        return self.users[name]
+
+    def _keep_user(self, user: User) -> User:
+        self._keep(Item(USERS, user.name, _plain_user(user), user.version + 1), user.version)
         user = evolve(user, version=user.version + 1)
-        self.users = {**self.users, name: user}
+        self.users = {**self.users, user.name: user}
         return user
 
     def remove_user(self, name: str) -> None:
@@ -161,13 +190,18 @@ def _password(text: str) -> str:
 
 
 def _plain_user(user: User) -> dict[str, Any]:
-    return {"roles": user.roles.texts(), "password": user.password and user.password.plain()}
+    return {
+        "roles": user.roles.texts(),
+        "password": user.password and user.password.plain(),
+        "keys": [key.line for key in user.keys],
+    }
 
 
 def _user(item: Item) -> User:
     password = item.value["password"]
     kept = None if password is None else credentials.Password.parse(password)
-    return User(item.name, Grants.parse(item.value["roles"]), kept, item.version)
+    keys = tuple(PublicKey.parse(line) for line in item.value.get("keys", ()))  # older stores have none
+    return User(item.name, Grants.parse(item.value["roles"]), kept, keys, item.version)
 
 
 def _plain_token(token: Token) -> dict[str, Any]:

@@ -205,6 +205,14 @@ def _accounts(root: str) -> dict[str, dict[str, Any]]:
             "put": _operation("set-user", "Make or change a user.", "User", 409, 503, body="UserSettings"),
             "delete": _operation("remove-user", "Remove a user with all tokens.", None, 404, 503, status=204),
         },
+        f"{root}/users/{{user}}/keys": {
+            "post": _operation(
+                "add-key", "Let a user in by a public key.", "PublicKey", 404, 503, status=201, body="NewKey"
+            ),
+        },
+        f"{root}/users/{{user}}/keys/{{key}}": {
+            "delete": _operation("remove-key", "Let a user in by it no more.", None, 404, 503, status=204),
+        },
         f"{root}/tokens": {
             "get": _operation("tokens", "List the tokens.", "Tokens"),
             "post": _operation("new-token", "Make a token.", "MadeToken", 404, 503, status=201, body="NewToken"),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
 from dpb_nbi.access.credentials import MAX_PASSWORD, MIN_PASSWORD
+from dpb_nbi.access.keys import MAX_LINE
 from dpb_nbi.access.registry import MAX_NAME
 from dpb_nbi.codec import MAX_HANDLE, MAX_SEGMENTS, MAX_WAIT
 from dpb_nbi.topology_codec import MAX_RANGES
@@ -291,7 +292,12 @@ SCHEMAS: Final[dict[str, Schema]] = {
         optional=("tree",),
     ),
     "Services": table({"services": array(ref("Service"))}),
-    "User": table({"name": TEXT, "roles": _ROLES, "password": TRUTH}, description="`password`: whether it has one."),
+    "User": table(
+        {"name": TEXT, "roles": _ROLES, "password": TRUTH, "keys": array(ref("PublicKey"))},
+        description="`password`: whether it has one.",
+    ),
+    "PublicKey": table({"id": TEXT, "type": TEXT, "fingerprint": TEXT, "comment": TEXT}),
+    "NewKey": table({"key": {"type": "string", "maxLength": MAX_LINE}}, description="A line as in `id_ed25519.pub`."),
     "Users": table({"users": array(ref("User"))}),
     "UserSettings": table(
         {

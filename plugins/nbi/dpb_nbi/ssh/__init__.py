@@ -1,0 +1,1 @@
+"""The northbound interface `ssh`: JSON frames for programs, the commands of `dpb` for people."""
