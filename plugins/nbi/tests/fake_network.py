@@ -365,13 +365,17 @@ class FakeNetwork(Network):
         for listener in list(self._listeners):
             listener(Event(self._name, 0, EventKind.MODEL, {}))
 
-    def watch(self, listener):
+    def watch(self, listener, kinds=None):
+        def told(event):
+            if kinds is None or event.kind in kinds:
+                listener(event)
+
         with self._lock:
-            self._listeners.append(listener)
+            self._listeners.append(told)
 
         def cancel():
-            if listener in self._listeners:
-                self._listeners.remove(listener)
+            if told in self._listeners:
+                self._listeners.remove(told)
 
         return cancel
 

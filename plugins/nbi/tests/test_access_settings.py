@@ -88,7 +88,7 @@ def test_the_document_asks_for_a_credential_where_one_is_needed(client):
 def test_an_open_interface_makes_the_users_of_the_others(client, broker):
     """Whoever reaches loopback may do anything there: also make the users for an interface that asks for them."""
     answer = client("PUT", "/api/v1/users/ann", {"roles": ["read@aggr"]})
-    assert (answer.status, answer.json) == (200, {"name": "ann", "roles": ["read@aggr"], "password": False})
+    assert (answer.status, answer.json) == (200, {"name": "ann", "roles": ["read@aggr"], "password": False, "keys": []})
     made = client.post("/api/v1/tokens", {"user": "ann", "name": "OSM", "expires": "2999-01-31T12:00:00+01:00"})
     assert (made.status, made.headers["location"]) == (201, f"/api/v1/tokens/{made.json['id']}")
     assert made.json["expires"] == "2999-01-31T11:00:00+00:00"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import frozen
 
 from dpb_framework.contracts import AggregatorManagement, Network, Service, SwitchManagement
-from dpb_framework.errors import BadArgument, ServiceUnknown
+from dpb_framework.errors import BadArgument, ServiceGone, ServiceUnknown
 from dpb_framework.model import Caller, check_name
 from dpb_framework.reply import Reply
 from dpb_nbi.access.orders import Kind, Order
@@ -18,6 +18,7 @@ from dpb_nbi.values import digits, integer, text
 
 if TYPE_CHECKING:
     from dpb_nbi.ssh.conversation import Session
+    from dpb_nbi.ssh.watching import Changes
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Ask:
     session: Session
     lock: asyncio.Lock
     last: Callable[[int], None]
+    changes: Changes
 
     def get(self, name: str) -> Any:
         """A field's value; `BadArgument` when it is missing."""
@@ -70,7 +72,7 @@ class Ask:
         """Whether the service that is meant is there."""
         try:
             self.service()
-        except ServiceUnknown:
+        except (ServiceGone, ServiceUnknown):
             return False
         return True
 

@@ -11,15 +11,13 @@ import asyncssh
 from dpb_nbi.access import Identity
 from dpb_nbi.ssh import commands, prompt
 from dpb_nbi.ssh.conversation import Conversation
+from dpb_nbi.ssh.inlet import Inlet
 
 if TYPE_CHECKING:
     from dpb_nbi.ssh.door import Door
     from dpb_nbi.ssh.house import House
 
 _log = logging.getLogger("dpb_nbi")
-
-_READ_AHEAD = 1 << 17
-"""About how many bytes that nobody has read yet are taken before the client has to wait."""
 
 
 class Channel(asyncssh.SSHServerSession[bytes]):
@@ -34,8 +32,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         self._task: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
-        self._ended = False
-        self.reader = asyncio.StreamReader(_READ_AHEAD)
+        self.inlet = Inlet()
         self.width = 0
         """The width of the client's terminal in characters; 0 when it has none."""
         self.interrupted = asyncio.Event()
@@ -46,7 +43,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         """It is open."""
         self._chan = chan
-        self.reader.set_transport(chan)  # type: ignore[arg-type]  # pause_reading and resume_reading are all it needs
+        self.inlet.pause, self.inlet.resume = chan.pause_reading, chan.resume_reading
         self._door.channels += 1
         self.house.channels.add(self)
 
@@ -84,14 +81,11 @@ class Channel(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """What the client sends."""
-        if not self._ended:
-            self.reader.feed_data(data)
+        self.inlet.feed(data)
 
     def eof_received(self) -> bool:
         """The client sends no more; what it has asked for it still gets."""
-        if not self._ended:
-            self._ended = True
-            self.reader.feed_eof()
+        self.inlet.end()
         return True
 
     def break_received(self, msec: int) -> bool:

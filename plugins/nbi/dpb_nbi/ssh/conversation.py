@@ -140,7 +140,7 @@ class Conversation:
     # -- what comes in
 
     async def _listen(self) -> None:
-        while (body := await frames.read(self._channel.reader)) is not None:
+        while (body := await frames.read(self._channel.inlet)) is not None:
             while self._pending >= limits.PENDING or self._bytes >= limits.PENDING_BYTES:
                 self._room.clear()
                 await self._room.wait()
@@ -216,7 +216,8 @@ class Conversation:
             if not isinstance(content, dict):
                 raise BadArgument("content", f"expected an object, got {kind(content)}")
             asking = Asking(self._house.desk, self._house.calls, self._channel.who, self._name)
-            ask = Ask(self._network, content, asking, session, self._house.locks[self._name], self._last)
+            lock, changes = self._house.locks[self._name], self._house.changes(self._network)
+            ask = Ask(self._network, content, asking, session, lock, self._last, changes)
             return await perform(ask)
         except (DpbError, Problem) as error:
             return faults.content(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from attrs import frozen
 from dpb_framework.errors import DpbError
 from dpb_nbi import jsontext
 from dpb_nbi.ssh import limits
+from dpb_nbi.ssh.inlet import Inlet
 
 _HEAD: Final = struct.Struct(">I")
 
@@ -32,14 +32,17 @@ def pack(value: Any) -> bytes:
     return _HEAD.pack(len(body)) + body
 
 
-async def read(reader: asyncio.StreamReader) -> bytes | None:
+async def read(inlet: Inlet) -> bytes | None:
     """Return what the next frame holds, or None at the end. `FrameInvalid` when it is too long or cut off."""
-    try:
-        (size,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
-        if size > limits.MAX_FRAME:
-            raise FrameInvalid(f"the frame is to have {size} bytes, and at most {limits.MAX_FRAME} are taken")
-        return await reader.readexactly(size)
-    except asyncio.IncompleteReadError as error:
-        if error.expected == _HEAD.size and not error.partial:
-            return None
-        raise FrameInvalid("the frame is cut off") from None
+    head = await inlet.exactly(_HEAD.size)
+    if not head:
+        return None
+    if len(head) < _HEAD.size:
+        raise FrameInvalid("the frame is cut off")
+    (size,) = _HEAD.unpack(head)
+    if size > limits.MAX_FRAME:
+        raise FrameInvalid(f"the frame is to have {size} bytes, and at most {limits.MAX_FRAME} are taken")
+    body = await inlet.exactly(size)
+    if len(body) < size:
+        raise FrameInvalid("the frame is cut off")
+    return body

@@ -6,15 +6,22 @@ import asyncio
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from dpb_framework.contracts import BrokerApi
+from dpb_framework.contracts import BrokerApi, Network
 from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.calls import Calls
 from dpb_nbi.ssh import limits
 from dpb_nbi.ssh.commands import Commands
+from dpb_nbi.ssh.watching import Changes
 
 if TYPE_CHECKING:
     from dpb_nbi.ssh.channel import Channel
     from dpb_nbi.ssh.door import Door
+
+
+async def settle() -> None:
+    """Let connections come to be, or to their end, of which the loop has begun to take notice."""
+    for _ in range(8):
+        await asyncio.sleep(0)
 
 
 class House:
@@ -43,13 +50,20 @@ class House:
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One for each network: what is read, changed and written again is not changed by another meanwhile."""
         self._strangers: Counter[str] = Counter()
+        self._changes: dict[str, Changes] = {}
+
+    def changes(self, network: Network) -> Changes:
+        """Return what tells the changes of a network's services."""
+        if network.name not in self._changes:
+            self._changes[network.name] = Changes(network)
+        return self._changes[network.name]
 
     def enter(self, door: Door) -> bool:
         """Let a connection in whose client is not known yet; False when there are too many."""
         full = len(self.doors) >= limits.CONNECTIONS or self._strangers.total() >= limits.STRANGERS
+        self.doors.add(door)
         if full or self._strangers[door.address] >= limits.STRANGERS_EACH:
             return False
-        self.doors.add(door)
         self._strangers[door.address] += 1
         return True
 
@@ -82,3 +96,4 @@ class House:
             await asyncio.wait([asyncio.ensure_future(door.closed()) for door in doors], timeout=limits.FAREWELL)
         for door in list(self.doors):
             door.abort()
+        await settle()

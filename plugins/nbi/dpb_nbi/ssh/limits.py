@@ -16,6 +16,8 @@ CONNECTIONS: Final = 1024
 STRANGERS: Final = 128
 """Of these, how many whose client has not shown yet who it is; and how many of one address."""
 STRANGERS_EACH: Final = 32
+BACKLOG: Final = 128
+"""Connections that are accepted at one go."""
 CHANNELS: Final = 1024
 """Channels of one connection at once."""
 

@@ -36,17 +36,10 @@ async def run(channel: Channel) -> int:
 
 
 async def _piped(channel: Channel) -> AsyncIterator[str]:
-    while True:
-        try:
-            line = await channel.reader.readuntil(b"\n")
-        except asyncio.IncompleteReadError as error:
-            line = error.partial
-        except asyncio.LimitOverrunError:
-            await channel.tell("dpb: the line is too long")
-            return
-        if not line:
-            return
+    while line := await channel.inlet.line(limits.MAX_COMMAND):
         yield line.decode("utf-8", "replace").strip()
+    if line is None:
+        await channel.tell("dpb: the line is too long")
 
 
 async def _typed(channel: Channel) -> AsyncIterator[str]:
@@ -54,7 +47,7 @@ async def _typed(channel: Channel) -> AsyncIterator[str]:
     while True:
         try:
             async with asyncio.timeout(limits.PROMPT_SECONDS):
-                data = await channel.reader.read(4096)
+                data = await channel.inlet.some(4096)
         except TimeoutError:
             await channel.tell("")
             await channel.tell("dpb: nothing was typed for a long time")

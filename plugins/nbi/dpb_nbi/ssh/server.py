@@ -18,7 +18,7 @@ from dpb_nbi.access import Access, Audit
 from dpb_nbi.limits import connections
 from dpb_nbi.ssh import hostkey, limits
 from dpb_nbi.ssh.door import VIA, Door
-from dpb_nbi.ssh.house import House
+from dpb_nbi.ssh.house import House, settle
 
 _log = logging.getLogger("dpb_nbi")
 
@@ -174,7 +174,7 @@ class _Running:
         connections()  # as many files as the process may have
         acceptor = await asyncssh.listen(
             sock=self._listener,
-            backlog=listening.BACKLOG,
+            backlog=limits.BACKLOG,
             server_factory=lambda: Door(self._house),
             server_host_keys=[self._key],
             server_version="dpb",
@@ -194,6 +194,9 @@ class _Running:
         self._loop = asyncio.get_running_loop()
         self._ready.set()
         await self._end.wait()
+        # A server of asyncio that is closed while a connection comes to be leaves its socket open: first no more come.
+        self._loop.remove_reader(self._listener.fileno())
+        await settle()
         acceptor.close()
         watching.cancel()
         await self._house.close()

@@ -67,7 +67,7 @@ async def watch_service(ask: Ask) -> Plain:
     except ServiceGone:
         return {"status": Status.RELEASED.value}
     ask.last(1)
-    watch = Watch(service, lambda: ask.last(-1))
+    watch = Watch(service, ask.changes, lambda: ask.last(-1))
     if watch.first is Status.RELEASED:
         watch.close()
     else:
