@@ -54,9 +54,16 @@ class Served:
         self.broker = broker
         self.access = Access.enter(broker)
         self.nbi = SshNbi(port=0, host_key=str(folder / "host_key"), **settings)
-        self.nbi.start(broker)
+        self._start()
+
+    def _start(self):
+        self.nbi.start(self.broker)
         host, _, port = self.nbi.address.rpartition(":")
         self.place = (host, int(port))
+
+    def restart(self):
+        self.nbi.stop()
+        self._start()
 
     @property
     def house(self):

@@ -103,6 +103,7 @@ async def _run(channel: Channel, words: list[str]) -> int:
     if not house.commands.take(who.name):
         await channel.tell("dpb: too many commands run at once; try again in a moment")
         return TOO_MANY
+    channel.interrupted.clear()
     token = house.access.login.lend(who)
     try:
         process = await asyncio.create_subprocess_exec(
@@ -127,7 +128,6 @@ async def _follow(channel: Channel, process: asyncio.subprocess.Process) -> int:
     """Pass on what it says, end it when it is interrupted or its time is over, and return its exit status."""
     assert process.stdout is not None
     assert process.stderr is not None
-    channel.interrupted.clear()
     pumps = [
         asyncio.ensure_future(_pump(process.stdout, channel)),
         asyncio.ensure_future(_pump(process.stderr, channel, error=True)),
