@@ -23,6 +23,7 @@ from dpb_framework.cli import load_command, main
 from .crash.serving import Serving, until
 
 PATIENCE = 60.0
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 TEXT = """
 [store]
 url = "sqlite:///dpb.sqlite"
@@ -109,10 +110,24 @@ def test_from_the_first_token_to_a_service_of_somebody_else(operator: Operator, 
         operator.ok("user", "set-password", "eve", stdin="long enough\n", **chief)
         rows = operator.ok("user", "list", **chief).splitlines()
         assert [row.split() for row in rows[1:]] == [
-            ["admin", "manage@*", "no"],
-            ["eve", "control@lon", "yes"],
-            ["osm", "control@lon", "no"],
+            ["admin", "manage@*", "no", "-"],
+            ["eve", "control@lon", "yes", "-"],
+            ["osm", "control@lon", "no", "-"],
         ]
+        key = tmp_path / "id.pub"
+        key.write_text(f"# a key\n{KEY} eve's\n")
+        shown = operator.ok("user", "add-key", "eve", key, **chief)
+        assert "SHA256:" in shown
+        assert "eve's" in shown
+        (eves,) = json.loads(operator.ok("user", "list", "--json", **chief))["users"][1]["keys"]
+        assert eves["id"] in operator.ok("user", "list", **chief)
+        operator.ok("user", "remove-key", "eve", eves["fingerprint"], **chief)
+        assert "no public key" in operator.fails("user", "remove-key", "eve", eves["id"], **chief)
+        assert operator.ok("user", "add-key", "eve", "-", "--json", stdin=KEY, **chief)
+        operator.ok("user", "remove-key", "eve", eves["id"], **chief)
+        for text in ("", f"{KEY}\n{KEY}\n", "rubbish", "-----BEGIN OPENSSH PRIVATE KEY-----"):
+            key.write_text(text)
+            assert "key" in operator.fails("user", "add-key", "eve", key, **chief)
         operator.ok("token", "revoke", made["id"], **chief)
         assert "does not hold" in operator.fails("network", "list", **osm)
         assert made["id"] not in operator.ok("token", "list", **chief)

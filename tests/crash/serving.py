@@ -55,10 +55,10 @@ class Serving:
         return self
 
     def ready(self) -> str:
-        """Wait until it answers and return its URL."""
+        """Wait until it answers and return the URL of its first interface."""
         until(lambda: self.where.exists() or self.process.poll() is not None, "the broker does not come up")
         assert self.process.poll() is None, f"the broker ended with {self.process.returncode}: {self.said}"
-        _, url = self.where.read_text().split()
+        _, url, *_ = self.where.read_text().split()
         return url
 
     @property
