@@ -10,6 +10,7 @@ from pathlib import Path
 
 import falcon.inspect
 from dpb_nbi import create_app
+from dpb_nbi.access import Access
 from dpb_nbi.app import ROUTES
 from dpb_nbi.openapi import document
 from dpb_nbi.problems import STATUSES
@@ -22,9 +23,12 @@ DOCS = Path(__file__).parents[3] / "docs" / "rest.md"
 
 
 def test_every_route_and_method_is_in_the_document_and_the_other_way_round(broker):
+    access = Access.enter(broker)
+    app = create_app(broker, access)
+    access.leave()
     found = {
         (route.path, method.method)
-        for route in falcon.inspect.inspect_app(create_app(broker, None)).routes
+        for route in falcon.inspect.inspect_app(app).routes
         for method in route.methods
         if not method.internal and method.method not in {"HEAD", "OPTIONS"} and "/restconf/" not in route.path
     }
@@ -78,7 +82,7 @@ def led():
     """The document, leaning to names and ids that are there, so that what is generated reaches the networks."""
     found = json.loads(json.dumps(document()))
     known = {"network": ("aggr", "slough"), "id": range(1, 21), "terminal": ("a", "x", "new"), "trunk": ("t1", "t2")}
-    known |= {"user": ("ann", "bob"), "token": ("0123456789ab",)}
+    known |= {"user": ("ann", "bob"), "token": ("0123456789ab",), "key": ("0123456789abcdef",)}
     for item in found["paths"].values():
         for parameter in item.get("parameters", ()):
             parameter["schema"] = leaning(parameter["schema"], *known[parameter["name"]])

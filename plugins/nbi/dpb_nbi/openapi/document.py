@@ -27,6 +27,7 @@ _PATH: Final[dict[str, dict[str, Any]]] = {
     "trunk": {**TEXT, "minLength": 1},
     "user": {**TEXT, "minLength": 1},
     "token": {**TEXT, "minLength": 1},
+    "key": {**TEXT, "minLength": 1},
     "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
 }
 

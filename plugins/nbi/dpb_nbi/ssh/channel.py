@@ -32,6 +32,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         self._task: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._turn = asyncio.Lock()
         self.inlet = Inlet()
         self.width = 0
         """The width of the client's terminal in characters; 0 when it has none."""
@@ -109,13 +110,18 @@ class Channel(asyncssh.SSHServerSession[bytes]):
 
     async def write(self, data: bytes, *, error: bool = False) -> None:
         """Send *data*, as the standard error if *error*; waits while the client does not read. ConnectionError."""
+        async with self._turn:  # one at a time, so that a client that reads again is not sent everything at once
+            await self._writable.wait()
+            if self._chan is None or self._chan.is_closing():
+                raise ConnectionResetError("the channel is closed")
+            if error:
+                self._chan.write_stderr(data)
+            else:
+                self._chan.write(data)
+
+    async def writable(self) -> None:
+        """Wait until the client reads what it was sent."""
         await self._writable.wait()
-        if self._chan is None or self._chan.is_closing():
-            raise ConnectionResetError("the channel is closed")
-        if error:
-            self._chan.write_stderr(data)
-        else:
-            self._chan.write(data)
 
     async def tell(self, line: str) -> None:
         """Send a line for people, as the standard error."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from dpb_framework.contracts import Network
@@ -16,7 +17,7 @@ from dpb_nbi.operations import Asking
 from dpb_nbi.problems import Problem, internal
 from dpb_nbi.ssh import faults, frames, limits
 from dpb_nbi.ssh.asking import Ask
-from dpb_nbi.ssh.types import perform
+from dpb_nbi.ssh.types import is_reading, perform
 from dpb_nbi.ssh.watching import Watch
 from dpb_nbi.values import integer, kind
 
@@ -95,6 +96,7 @@ class Conversation:
         self._pending = 0
         self._bytes = 0
         self._room = asyncio.Event()
+        self._reading = asyncio.Semaphore(limits.READING)
         self.waiting = 0
         """Waits and watches that last."""
 
@@ -180,7 +182,9 @@ class Conversation:
             while session.queue:
                 content, size = session.queue.popleft()
                 try:
-                    await self.send(session.number, await self._answer(session, content))
+                    async with self._reading if is_reading(content) else nullcontext():
+                        await self._channel.writable()
+                        await self.send(session.number, await self._answer(session, content))
                     session.go_on()
                 finally:
                     self._pending -= 1

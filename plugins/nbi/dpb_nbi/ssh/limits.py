@@ -28,6 +28,9 @@ MAX_ANSWER: Final = 16 << 20
 PENDING: Final = 4096
 """Requests of one channel that are not answered yet; nothing more is read until there are fewer."""
 PENDING_BYTES: Final = 8 << 20
+READING: Final = 8
+"""Requests of one channel that are answered at once, of those that only read: their answers may be long, and for a
+client that does not read them no more are worked out."""
 WAITING: Final = 2048
 """Watches and waits of one channel at once."""
 BEHIND: Final = 256

@@ -84,6 +84,13 @@ TYPES: Final[Mapping[str, Type]] = {
 }
 
 
+def is_reading(content: Any) -> bool:
+    """Whether it is a request that is answered from what there is, without a change and without waiting."""
+    name = content.get("type") if isinstance(content, dict) else None
+    found = TYPES.get(name) if isinstance(name, str) else None
+    return found is not None and found.kind is orders.READ
+
+
 async def perform(ask: Ask) -> Plain:
     """Return what answers the request. `BadArgument` for a type that is not there; `RoleMissing` before all else."""
     name = ask.text("type")
