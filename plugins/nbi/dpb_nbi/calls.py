@@ -9,13 +9,18 @@ from typing import Any, Protocol, TypeVar
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import Stopped
 from dpb_framework.reply import Reply, to_asyncio
+from dpb_nbi.access import Identity
 from dpb_nbi.shares import Shares
 
 T = TypeVar("T")
 
 
 class Departing(Protocol):
-    """Who asks, and may go away before there is an answer."""
+    """A request, whose client may go away before there is an answer."""
+
+    @property
+    def who(self) -> Identity:
+        """Who asks."""
 
     async def disconnected(self) -> None:
         """Return once the client is gone."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dpb_framework.contracts import Network
 from dpb_framework.errors import BadArgument, DpbError, NetworkUnknown
 from dpb_nbi import jsontext
-from dpb_nbi.access import Role
+from dpb_nbi.access import Identity, Role
 from dpb_nbi.access.faults import Busy, Unauthenticated
 from dpb_nbi.operations import Asking
 from dpb_nbi.problems import Problem, internal
@@ -43,6 +43,11 @@ class Session:
         self.begun: list[Watch] = []
         """Watches whose first answer is still to be sent."""
         self._ended = asyncio.Event()
+
+    @property
+    def who(self) -> Identity:
+        """Who asks."""
+        return self._conversation.who
 
     async def disconnected(self) -> None:
         """Return once it is closed: what waits for its sake need not wait any longer."""
@@ -99,6 +104,11 @@ class Conversation:
         self._reading = asyncio.Semaphore(limits.READING)
         self.waiting = 0
         """Waits and watches that last."""
+
+    @property
+    def who(self) -> Identity:
+        """Who asks."""
+        return self._channel.who
 
     async def run(self) -> int:
         """Greet, answer until the client has no more to ask, and return the exit status."""
