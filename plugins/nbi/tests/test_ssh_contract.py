@@ -175,17 +175,18 @@ def test_what_is_not_there_any_more_leaves_nothing(tmp_path, broker):
         talk = await Talk.open(connection, "aggr")
         id = (await talk.ok("new-service"))["service-id"]
         define = {"type": "define-service", "service-id": id, "segment": segment(names="ab")}
-        talk.send(define, 8)
         await talk.ok("watch-service", service_id=id)
+        talk.send(define, 8)
         wait = {"type": "await-service-status", "service-id": id, "acceptable": ["ACTIVE"], "timeout-millis": 3_600_000}
-        await talk.ok("get-terminals")
         talk.send(wait, 7)
         assert len(served.house.channels) == 1
-        await asyncio.to_thread(eventually, lambda: served.house.calls._waiting)
+        await asyncio.to_thread(eventually, lambda: len(served.house.calls._waiting) == 2)
+        assert broker.aggregator.watchers == 1
         connection.abort()
         await asyncio.to_thread(eventually, lambda: not served.house.channels and not served.house.doors)
         await asyncio.to_thread(eventually, lambda: not served.house.calls._waiting)
         assert not served.house._strangers
+        assert broker.aggregator.watchers == 0
 
     served.run(clients)
     served.stop()
