@@ -31,7 +31,8 @@ from dpb_nbi.problems import Problem
 SECONDS: Final = 30.0
 """How long an access is awaited to be established before its answer is given anyway."""
 _RELEASE_SECONDS: Final = 10.0
-_ESTABLISHED: Final = frozenset(Status) - {Status.ESTABLISHING}
+_ACTIVE_SECONDS: Final = 10.0
+_SETTLED: Final = frozenset({Status.ACTIVE, Status.FAILED, Status.DORMANT, Status.RELEASED})
 _MOVING: Final = frozenset({Status.ESTABLISHING, Status.ACTIVATING, Status.DEACTIVATING})
 
 
@@ -188,7 +189,8 @@ class Vpns:
             made = service is None
             service = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
             await operations.command(asking, service, orders.ACTIVATE)
-            await self._until(service, _ESTABLISHED)
+            # Its clients ask at once whether it is active, and take no for an answer.
+            await self._until(service, _SETTLED, _ACTIVE_SECONDS)
             if service.status is Status.DORMANT and service.error is not None:
                 problem = Problem.from_fault(service.error)
                 if made:
