@@ -1,0 +1,92 @@
+"""The switch: one state, changed by one call at a time, made true in the backend, kept in the file."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from dpb_corsa_emulator import statefile
+from dpb_corsa_emulator.documents import Connection
+from dpb_corsa_emulator.values import Limits, Refused, State
+
+log = logging.getLogger(__name__)
+
+
+class BackendFault(Exception):
+    """The backend cannot do what is asked; one line."""
+
+
+class Backend(Protocol):
+    """What carries frames. Raises `BackendFault`."""
+
+    def become(self, before: State, after: State) -> None:
+        """Go from one state to the next."""
+
+    def begin(self, state: State) -> None:
+        """Start anew with *state*, whatever was there."""
+
+    def connection(self, name: str, identity: str) -> Connection:
+        """How a bridge stands with a controller."""
+
+
+class NoBackend:
+    """Carries nothing, and never reaches a controller."""
+
+    def become(self, before: State, after: State) -> None:
+        """Nothing is to be done."""
+
+    def begin(self, state: State) -> None:
+        """Nothing is to be done."""
+
+    def connection(self, name: str, identity: str) -> Connection:
+        """Not connected."""
+        return Connection()
+
+
+class Device:
+    """One emulated switch. Safe to use from several threads."""
+
+    def __init__(self, limits: Limits, file: Path, backend: Backend | None = None) -> None:
+        self.limits = limits
+        self.backend = backend or NoBackend()
+        self._file = file
+        self._lock = threading.Lock()
+        self._state = statefile.load(file)
+        self.backend.begin(self._state)
+
+    @property
+    def state(self) -> State:
+        """What it holds now."""
+        return self._state
+
+    def change(self, step: Callable[[State], State]) -> State:
+        """Go to the state that *step* gives; where it, or the backend, fails, nothing has changed."""
+        with self._lock:
+            before = self._state
+            after = step(before)
+            self._become(before, after)
+            statefile.save(self._file, after)
+            self._state = after
+            return after
+
+    def restart(self, keep: bool) -> None:
+        """As after a loss of power: with the configuration that it had, or without any."""
+        with self._lock:
+            if not keep:
+                self._state = State()
+                statefile.save(self._file, self._state)
+            self.backend.begin(self._state)
+
+    def _become(self, before: State, after: State) -> None:
+        try:
+            self.backend.become(before, after)
+        except BackendFault as fault:
+            log.error("%s", fault)
+            try:
+                self.backend.begin(before)
+            except BackendFault as again:
+                log.error("nor is it as it was: %s", again)
+            raise Refused(500, str(fault)) from None
