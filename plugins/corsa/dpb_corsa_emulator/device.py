@@ -31,6 +31,12 @@ class Backend(Protocol):
     def connection(self, name: str, identity: str) -> Connection:
         """How a bridge stands with a controller."""
 
+    def set_port(self, port: str, up: bool) -> None:
+        """Take a port's cable out, or put it back."""
+
+    def end(self) -> None:
+        """Remove everything: the emulator ends."""
+
 
 class NoBackend:
     """Carries nothing, and never reaches a controller."""
@@ -45,6 +51,12 @@ class NoBackend:
         """Not connected."""
         return Connection()
 
+    def set_port(self, port: str, up: bool) -> None:
+        """Nothing is to be done."""
+
+    def end(self) -> None:
+        """Nothing is to be done."""
+
 
 class Device:
     """One emulated switch. Safe to use from several threads."""
@@ -55,6 +67,7 @@ class Device:
         self._file = file
         self._lock = threading.Lock()
         self._state = statefile.load(file)
+        self._down: frozenset[str] = frozenset()
         self.backend.begin(self._state)
 
     @property
@@ -79,6 +92,21 @@ class Device:
                 self._state = State()
                 statefile.save(self._file, self._state)
             self.backend.begin(self._state)
+
+    def set_port(self, port: str, up: bool) -> None:
+        """Take a port's cable out, or put it back."""
+        with self._lock:
+            self.backend.set_port(port, up)
+            self._down = self._down - {port} if up else self._down | {port}
+
+    def is_up(self, port: str) -> bool:
+        """Whether a port has its cable."""
+        return port not in self._down
+
+    def end(self) -> None:
+        """Take everything out of the backend."""
+        with self._lock:
+            self.backend.end()
 
     def _become(self, before: State, after: State) -> None:
         try:

@@ -65,7 +65,7 @@ def controller(identity: str, held: Controller, connection: Connection) -> dict[
     return {"controller": identity, **asdict(held), **asdict(connection)}
 
 
-def tunnel(ofport: int, held: Tunnel) -> dict[str, Any]:
+def tunnel(ofport: int, held: Tunnel, up: bool = True) -> dict[str, Any]:
     """TUNNEL."""
     told: dict[str, Any] = {"ofport": ofport, "port": held.port, "type": held.kind}
     if held.vlan is not None:
@@ -78,6 +78,6 @@ def tunnel(ofport: int, held: Tunnel) -> dict[str, Any]:
     return told | {
         "queue-profile": held.queue_profile,
         "ifdescr": held.descr,
-        "oper-state": "up",
+        "oper-state": "up" if up else "down",
         "meter": {rate: value for rate, value in asdict(held.meter).items() if value is not None},
     }

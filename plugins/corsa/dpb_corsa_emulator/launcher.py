@@ -15,11 +15,13 @@ from typing import Any
 
 from dpb_corsa_emulator import __version__, certificate
 from dpb_corsa_emulator.device import BackendFault, Device
-from dpb_corsa_emulator.rest import BASE, create_app
+from dpb_corsa_emulator.faults import Fault, Faults, fault_of
+from dpb_corsa_emulator.rest import BASE
 from dpb_corsa_emulator.server import serve
 from dpb_corsa_emulator.statefile import BadStateFile
 from dpb_corsa_emulator.tokens import Tokens
-from dpb_corsa_emulator.values import Limits
+from dpb_corsa_emulator.values import Limits, Refused
+from dpb_corsa_emulator.whole import create_whole
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -36,6 +38,13 @@ def _count(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return take
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return fault_of(json.loads(text))
+    except (ValueError, Refused) as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +71,14 @@ def parser() -> argparse.ArgumentParser:
     add("--lags", type=_count(0, 9999), default=Limits().lags, help="LAGs (default %(default)s)")
     add("--max-ofport", type=_count(1, 65279), default=Limits().max_ofport, help="default %(default)s")
     add("--netns", action="append", default=[], metavar="NAME", help="namespaces that there are (default: any)")
+    add(
+        "--fault",
+        action="append",
+        type=_fault,
+        default=[],
+        metavar="JSON",
+        help="switch this fault on; see EMULATOR.md",
+    )
     add("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     return made
 
@@ -98,8 +115,10 @@ def start(asked: Any) -> Callable[[], None]:
         certificate.make(pem, key, asked.certificate_name or ["localhost", "127.0.0.1", "::1"])
     limits = Limits(ports=asked.ports, lags=asked.lags, max_ofport=asked.max_ofport, netns=tuple(asked.netns))
     device = Device(limits, folder / "state.json")
+    faults = Faults()
+    faults.add(asked.fault)
     host = asked.listen[0]
-    port, stop = serve(asked.listen, create_app(device, Tokens(folder / "token")), pem, key)
+    port, stop = serve(asked.listen, create_whole(device, Tokens(folder / "token"), faults), pem, key)
     shown = f"[{host}]" if ":" in host else host
     partial = told.with_name(told.name + ".part")
     partial.write_text(json.dumps({"url": f"https://{shown}:{port}{BASE}/", "port": port, "pid": os.getpid()}))

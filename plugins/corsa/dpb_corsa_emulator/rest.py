@@ -11,7 +11,7 @@ import falcon
 from dpb_corsa_emulator import bridges, documents, tunnels
 from dpb_corsa_emulator.device import Device
 from dpb_corsa_emulator.tokens import Tokens
-from dpb_corsa_emulator.values import Refused, State
+from dpb_corsa_emulator.values import Refused, State, Tunnel
 
 BASE = "/api/v1"
 MAX_BODY = 1_000_000
@@ -21,8 +21,7 @@ def create_app(device: Device, tokens: Tokens) -> Any:
     """The WSGI application."""
     app: Any = falcon.App(middleware=[Authorization(tokens)])
     app.req_options.strip_url_path_trailing_slash = True
-    app.add_error_handler(Refused, _refused)
-    app.add_error_handler(falcon.HTTPError, _http)
+    answer_errors(app)
     for path, resource in (
         ("", Root),
         ("/bridges", Bridges),
@@ -34,6 +33,12 @@ def create_app(device: Device, tokens: Tokens) -> Any:
     ):
         app.add_route(BASE + path, resource(device))
     return app
+
+
+def answer_errors(app: Any) -> None:
+    """Have errors answered in the words of the API."""
+    app.add_error_handler(Refused, _refused)
+    app.add_error_handler(falcon.HTTPError, _http)
 
 
 class Authorization:
@@ -60,7 +65,8 @@ def _http(req: Any, resp: Any, error: Any, _params: Any) -> None:
     _refused(req, resp, Refused(status, message or error.description or error.title or "refused"), None)
 
 
-def _body(req: Any) -> Any:
+def body_of(req: Any) -> Any:
+    """The JSON body."""
     chunked = req.content_length is None and req.get_header("Transfer-Encoding") is not None
     stream = req.stream if chunked else req.bounded_stream
     data = stream.read(MAX_BODY + 1)
@@ -89,6 +95,9 @@ class _Resource:
     def _change(self, step: Callable[[State], State]) -> State:
         return self._device.change(step)
 
+    def _told(self, ofport: int, held: Tunnel) -> dict[str, Any]:
+        return documents.tunnel(ofport, held, self._device.is_up(held.port))
+
     def _created(self, resp: Any, location: str, body: dict[str, Any]) -> None:
         resp.status, resp.location, resp.media = 201, location, body
 
@@ -116,7 +125,7 @@ class Bridges(_Resource):
 
     def on_post(self, req: Any, resp: Any) -> None:
         """Create one."""
-        body, base = _body(req), self._base(req)
+        body, base = body_of(req), self._base(req)
         state = self._change(lambda state: bridges.create(state, self._device.limits, body))
         name = body["bridge"]
         self._created(resp, f"{base}/bridges/{name}", documents.bridge(base, name, state.bridges[name]))
@@ -131,7 +140,7 @@ class OneBridge(_Resource):
 
     def on_patch(self, req: Any, resp: Any, name: str) -> None:
         """Change some of it."""
-        body = _body(req)
+        body = body_of(req)
         self._change(lambda state: bridges.change(state, self._device.limits, name, body))
         resp.status = 204
 
@@ -151,7 +160,7 @@ class Controllers(_Resource):
 
     def on_post(self, req: Any, resp: Any, name: str) -> None:
         """Attach one."""
-        body = _body(req)
+        body = body_of(req)
         state = self._change(lambda state: bridges.attach_controller(state, name, body))
         identity = body["controller"]
         held = state.bridges[name].controllers[identity]
@@ -183,18 +192,18 @@ class Tunnels(_Resource):
         """Their links, or all of them."""
         held = bridges.bridge_of(self._state, name).tunnels
         if req.get_param_as_bool("list"):
-            resp.media = {"list": [documents.tunnel(ofport, held[ofport]) for ofport in sorted(held)]}
+            resp.media = {"list": [self._told(ofport, held[ofport]) for ofport in sorted(held)]}
         else:
             base = f"{self._base(req)}/bridges/{name}/tunnels"
             resp.media = documents.links(base, (str(ofport) for ofport in sorted(held)))
 
     def on_post(self, req: Any, resp: Any, name: str) -> None:
         """Attach one."""
-        body = _body(req)
+        body = body_of(req)
         state = self._change(lambda state: tunnels.attach(state, self._device.limits, name, body))
         ofport = body["ofport"]
         location = f"{self._base(req)}/bridges/{name}/tunnels/{ofport}"
-        self._created(resp, location, documents.tunnel(ofport, state.bridges[name].tunnels[ofport]))
+        self._created(resp, location, self._told(ofport, state.bridges[name].tunnels[ofport]))
 
 
 class OneTunnel(_Resource):
@@ -202,11 +211,11 @@ class OneTunnel(_Resource):
 
     def on_get(self, _req: Any, resp: Any, name: str, ofport: str) -> None:
         """Tell it."""
-        resp.media = documents.tunnel(*tunnels.tunnel_of(self._state, name, ofport))
+        resp.media = self._told(*tunnels.tunnel_of(self._state, name, ofport))
 
     def on_patch(self, req: Any, resp: Any, name: str, ofport: str) -> None:
         """Change some of it."""
-        body = _body(req)
+        body = body_of(req)
         self._change(lambda state: tunnels.change(state, name, ofport, body))
         resp.status = 204
 

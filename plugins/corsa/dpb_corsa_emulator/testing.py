@@ -69,6 +69,23 @@ class Emulator:
             raise RuntimeError(f"{method} /emulator/{path}: {status} {answer}")
         return answer
 
+    def fault(self, kind: str, **more: Any) -> None:
+        """Switch a fault on."""
+        self.side("POST", "faults", {"kind": kind, **more})
+
+    def no_faults(self) -> None:
+        """Switch all faults off."""
+        self.side("DELETE", "faults")
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls of the API that were made, oldest first."""
+        made: list[dict[str, Any]] = self.side("GET", "calls")["calls"]
+        return made
+
+    def forget_calls(self) -> None:
+        """Begin to note calls anew."""
+        self.side("DELETE", "calls")
+
     def _call(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
         context = ssl.create_default_context(cafile=str(self.certificate))
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=context)

@@ -39,7 +39,7 @@ def attach(state: State, limits: Limits, name: str, body: object) -> State:
     ofport = whole(required(taken, "ofport"), 1, limits.max_ofport, "ofport")
     vlan, inner = _tags(taken)
     tunnel = Tunnel(
-        port=_port(limits, required(taken, "port")),
+        port=port_of(limits, required(taken, "port")),
         vlan=vlan,
         inner=inner,
         traffic_class=whole(taken.get("traffic-class", 0), 0, 7, "traffic-class"),
@@ -92,7 +92,8 @@ def _metered(meter: Meter, wanted: dict[str, Any]) -> Meter:
     return meter
 
 
-def _port(limits: Limits, value: object) -> str:
+def port_of(limits: Limits, value: object) -> str:
+    """Take the name of a physical port or LAG that there is."""
     match = _PORT.fullmatch(value) if isinstance(value, str) else None
     if match is None or int(match[2]) > (limits.lags if match[1] else limits.ports):
         raise bad(f"port: a text from 1 to {limits.ports}, or from lag1 to lag{limits.lags}, is wanted")
