@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from dpb_corsa_emulator import __version__, certificate
-from dpb_corsa_emulator.device import BackendFault, Device
+from dpb_corsa_emulator.device import Backend, BackendFault, Device
 from dpb_corsa_emulator.faults import Fault, Faults, fault_of
+from dpb_corsa_emulator.ovs.backend import OpenVSwitch
+from dpb_corsa_emulator.ovs.commands import Interface, Names
 from dpb_corsa_emulator.rest import BASE
 from dpb_corsa_emulator.server import serve
 from dpb_corsa_emulator.statefile import BadStateFile
@@ -45,6 +48,25 @@ def _fault(text: str) -> Fault:
         return fault_of(json.loads(text))
     except (ValueError, Refused) as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def _database(text: str) -> str:
+    if not text.startswith("unix:/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not unix:/…/db.sock")
+    return text
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,4}", text):
+        raise argparse.ArgumentTypeError("up to five letters and digits are wanted: names of ports are short")
+    return text
+
+
+def _interface(text: str) -> Interface:
+    match = re.fullmatch(r"((?:lag)?[1-9][0-9]{0,3})=([^,=]+)((?:,[^,=]+=[^,]+)*)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not PORT=NAME,COLUMN=VALUE…")
+    return Interface(match[1], match[2], tuple(filter(None, match[3].split(","))))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,6 +101,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help="switch this fault on; see EMULATOR.md",
     )
+    add("--ovs", type=_database, metavar="unix:SOCKET", help="carry frames: drive the Open vSwitch with this database")
+    add("--ovs-prefix", type=_prefix, default=Names().prefix, help="of the bridges' names (default %(default)s)")
+    add("--ovs-datapath", default=Names().datapath, help="datapath_type of the bridges (default %(default)s)")
+    add(
+        "--interface", action="append", type=_interface, default=[], metavar="PORT=NAME[,COLUMN=VALUE…]",
+        help="what a physical port is, and columns of OVSDB's Interface for it",
+    )  # fmt: skip
     add("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     return made
 
@@ -114,7 +143,7 @@ def start(asked: Any) -> Callable[[], None]:
     if not (pem.exists() and key.exists()):
         certificate.make(pem, key, asked.certificate_name or ["localhost", "127.0.0.1", "::1"])
     limits = Limits(ports=asked.ports, lags=asked.lags, max_ofport=asked.max_ofport, netns=tuple(asked.netns))
-    device = Device(limits, folder / "state.json")
+    device = Device(limits, folder / "state.json", _backend(asked))
     faults = Faults()
     faults.add(asked.fault)
     host = asked.listen[0]
@@ -124,4 +153,15 @@ def start(asked: Any) -> Callable[[], None]:
     partial.write_text(json.dumps({"url": f"https://{shown}:{port}{BASE}/", "port": port, "pid": os.getpid()}))
     partial.replace(told)
     logging.getLogger(__name__).info("https://%s:%d%s/", shown, port, BASE)
-    return stop
+
+    def end() -> None:
+        stop()
+        device.end()
+
+    return end
+
+
+def _backend(asked: Any) -> Backend | None:
+    if asked.ovs is None:
+        return None
+    return OpenVSwitch(asked.ovs, Names(asked.ovs_prefix, asked.ovs_datapath), tuple(asked.interface))
