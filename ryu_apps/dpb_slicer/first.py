@@ -43,7 +43,10 @@ def change(switch: Switch, body: Any, wanted: Callable[[], bool] = always) -> No
         cookie = _cookie(after, slice_)
         for end in slice_.ends:
             _evict(after, end.circuit, cookie)
-        after[cookie] = evolve(slice_, dhcp=after[cookie].dhcp if cookie in after else _dhcp(before))
+        old = after.get(cookie)
+        after[cookie] = evolve(slice_, dhcp=_dhcp(before) if old is None else old.dhcp)
+        if old is not None and (left := _without(old, slice_)).ends:
+            after[_new_cookie(after, left)] = left
     if "dhcp" in body:
         if type(body["dhcp"]) is not bool:
             raise BadArgument("$.dhcp", "true or false is wanted")
@@ -81,18 +84,28 @@ def _evict(after: dict[int, Slice], circuit: Circuit, keeper: int | None) -> Non
 
 
 def _cookie(after: dict[int, Slice], slice_: Slice) -> int:
-    """The set to change in place: the one that has most of these circuits; or a new one."""
+    """The set to change in place: one of which this takes half or more, most of all; or a new one."""
     wanted = set(slice_.circuits)
     shared = {cookie: len(wanted & set(other.circuits)) for cookie, other in after.items()}
     best = max(shared, key=lambda cookie: shared[cookie], default=None)
-    if best is not None and shared[best]:
+    if best is not None and shared[best] and 2 * shared[best] >= len(after[best].ends):
         return best
+    return _new_cookie(after, slice_)
+
+
+def _new_cookie(after: dict[int, Slice], slice_: Slice) -> int:
     text = json.dumps(sorted(slice_.circuits))
     cookie = cookies.cookie_of(text, "v1")
     while cookie in after:
         text += "'"
         cookie = cookies.cookie_of(text, "v1")
     return cookie
+
+
+def _without(slice_: Slice, taken: Slice) -> Slice:
+    """What is left of a set when another has taken its circuits."""
+    left = (end for end in slice_.ends if not any(overlaps(end.circuit, circuit) for circuit in taken.circuits))
+    return evolve(slice_, ends=tuple(left))
 
 
 def _set_of(told: Any, name: str) -> Slice:
