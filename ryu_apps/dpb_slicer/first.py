@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
 
 from dpb_slicer import cookies
 from dpb_slicer.books import Wish
-from dpb_slicer.circuits import Circuit, End, Slice, check_disjoint, circuit_of, overlaps, whole
+from dpb_slicer.circuits import Circuit, Slice, check_disjoint, overlaps, whole
 from dpb_slicer.errors import BadArgument
 from dpb_slicer.switch import Switch, always
+from dpb_slicer.words import Words
 
 
-def sets(switch: Switch) -> list[list[list[int]]]:
+def sets(switch: Switch, words: Words) -> list[list[Any]]:
     """The circuit sets of a switch."""
-    return [[list(circuit) for circuit in slice_.circuits] for slice_ in held(switch).values() if slice_.ends]
+    return [
+        [words.circuit_data(circuit) for circuit in slice_.circuits] for slice_ in held(switch).values() if slice_.ends
+    ]
 
 
 def held(switch: Switch) -> dict[int, Slice]:
@@ -30,16 +32,16 @@ def held(switch: Switch) -> dict[int, Slice]:
     return {c: holding.slice for c, holding in switch.books.holdings.items() if holding.kind == "v1"}
 
 
-def change(switch: Switch, body: Any, wanted: Callable[[], bool] = always) -> None:
+def change(switch: Switch, words: Words, body: Any, wanted: Callable[[], bool] = always) -> None:
     """Do what a POST asks."""
     if not isinstance(body, dict):
         raise BadArgument("$", "an object is wanted")
     before = held(switch)
     after = dict(before)
     for place, told in enumerate(_array(body, "disused")):
-        _evict(after, circuit_of(told, f"$.disused[{place}]"), None)
+        _evict(after, words.circuit_of(told, f"$.disused[{place}]"), None)
     for place, told in enumerate(_array(body, "slices")):
-        slice_ = _set_of(told, f"$.slices[{place}]")
+        slice_ = _set_of(words, told, f"$.slices[{place}]")
         cookie = _cookie(after, slice_)
         for end in slice_.ends:
             _evict(after, end.circuit, cookie)
@@ -60,7 +62,7 @@ def change(switch: Switch, body: Any, wanted: Callable[[], bool] = always) -> No
         if error is not None:
             raise error
     if "learn" in body:
-        _learn(switch, body["learn"])
+        _learn(switch, words, body["learn"])
 
 
 def _array(body: dict[str, Any], name: str) -> list[Any]:
@@ -108,37 +110,15 @@ def _without(slice_: Slice, taken: Slice) -> Slice:
     return evolve(slice_, ends=tuple(left))
 
 
-def _set_of(told: Any, name: str) -> Slice:
+def _set_of(words: Words, told: Any, name: str) -> Slice:
     if not isinstance(told, list):
         raise BadArgument(name, "an array of circuits is wanted")
-    ends = []
-    for place, item in enumerate(told):
-        where = f"{name}[{place}]"
-        if isinstance(item, list):
-            item = {"circuit": item}
-        if not isinstance(item, dict):
-            raise BadArgument(where, "an object with a circuit is wanted")
-        ends.append(
-            End(
-                circuit_of(item.get("circuit"), f"{where}.circuit"),
-                _rate(item.get("ingress-bw"), f"{where}.ingress-bw"),
-                _rate(item.get("egress-bw"), f"{where}.egress-bw"),
-            )
-        )
+    ends = [words.end_of(item, f"{name}[{place}]") for place, item in enumerate(told)]
     check_disjoint(tuple(end.circuit for end in ends), name)
     return Slice(tuple(ends))
 
 
-def _rate(value: Any, name: str) -> int | None:
-    """Mbit/s to kbit/s, rounded up."""
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not 0 <= value <= 4_000_000:
-        raise BadArgument(name, "Mbit/s from 0 to 4000000 are wanted")
-    return int((Decimal(str(value)) * 1000).to_integral_value("ROUND_CEILING"))
-
-
-def _learn(switch: Switch, told: Any) -> None:
+def _learn(switch: Switch, words: Words, told: Any) -> None:
     """For debugging: believe that an address is at a circuit."""
     if not isinstance(told, dict) or not isinstance(told.get("mac"), str):
         raise BadArgument("$.learn", 'an object with "mac", "tuple" and "timeout" is wanted')
@@ -146,7 +126,7 @@ def _learn(switch: Switch, told: Any) -> None:
     octets = address.split(":")
     if len(octets) != 6 or any(len(o) != 2 or not set(o) <= set("0123456789abcdef") for o in octets):
         raise BadArgument("$.learn.mac", "six pairs of hexadecimal digits with colons are wanted")
-    circuit = circuit_of(told.get("tuple"), "$.learn.tuple")
+    circuit = words.circuit_of(told.get("tuple"), "$.learn.tuple")
     idle = whole(told.get("timeout", 30), 1, 65535, "$.learn.timeout")
     for holding in switch.books.holdings.values():
         if holding.kind == "v1" and circuit in holding.place.seats and holding.learns:

@@ -3,14 +3,18 @@
 The VFC has a controller in none of these but the last: flows are added by hand, as any controller would add them.
 """
 
+import json
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import requests
 from dpb_corsa_emulator.lab import Ovs, eventually, missing
 from dpb_corsa_emulator.testing import Emulator
 
@@ -375,3 +379,36 @@ def test_what_open_vswitch_refuses_is_500_and_not_there(switch):
     finally:
         switch.ovs.vsctl("del-br", "corsabr2")
     switch.attach(1, "1")
+
+
+def test_the_port_slicer_joins_tunnels(switch, tmp_path):
+    ports = tmp_path / "ports.json"
+    with (tmp_path / "log").open("wb") as log:
+        slicer = subprocess.Popen(
+            [
+                sys.executable, "-m", "dpb_slicer", "--application", "port-slicer", "--listen-openflow", "127.0.0.1:0",
+                "--listen-rest", "127.0.0.1:0", "--port-file", str(ports),
+            ],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        eventually(ports.exists, "the controller listens")
+        listening = json.loads(ports.read_text())
+        switch.vfc(dpid="0xabc1")
+        controller = {"controller": "c", "ip": "127.0.0.1", "port": listening["openflow"]}
+        switch.ok("POST", "bridges/br1/controllers", controller)
+        switch.attach(1, "1", 30)
+        switch.attach(2, "2")
+        switch.attach(3, "3", 40, 41, **{"is-shaped": True, "shaped-rate": 10})
+        switch.attach(4, "4", 0)
+        switch.meter(1, 10_000, 125)
+        url = f"http://127.0.0.1:{listening['rest']}/slicer/api/v1/config/000000000000abc1"
+        eventually(lambda: requests.get(url, timeout=20).status_code == 200, "the VFC is connected")
+        answer = requests.post(url, json={"slices": [[1, 2, 3]]}, timeout=20)
+        assert (answer.status_code, answer.json()) == (200, [[1, 2, 3]])
+        switch.carried("1", frame((C, 30)), ("2", frame()), ("3", frame((S, 40), (C, 41))))
+        switch.carried("3", frame((S, 40), (C, 41)), ("1", frame((C, 30))), ("2", frame()))
+        switch.carried("4", frame())
+    finally:
+        slicer.terminate()
+        slicer.wait(20)
