@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Protocol
 
 from dpb_corsa_emulator import statefile
 from dpb_corsa_emulator.documents import Connection
-from dpb_corsa_emulator.values import Limits, Refused, State
-
-log = logging.getLogger(__name__)
+from dpb_corsa_emulator.values import Limits, State
 
 
 class BackendFault(Exception):
@@ -23,7 +20,7 @@ class Backend(Protocol):
     """What carries frames. Raises `BackendFault`."""
 
     def become(self, before: State, after: State) -> None:
-        """Go from one state to the next."""
+        """Go from one state to the next; on a fault all is as before."""
 
     def begin(self, state: State) -> None:
         """Start anew with *state*, whatever was there."""
@@ -80,7 +77,7 @@ class Device:
         with self._lock:
             before = self._state
             after = step(before)
-            self._become(before, after)
+            self.backend.become(before, after)
             statefile.save(self._file, after)
             self._state = after
             return after
@@ -107,14 +104,3 @@ class Device:
         """Take everything out of the backend."""
         with self._lock:
             self.backend.end()
-
-    def _become(self, before: State, after: State) -> None:
-        try:
-            self.backend.become(before, after)
-        except BackendFault as fault:
-            log.error("%s", fault)
-            try:
-                self.backend.begin(before)
-            except BackendFault as again:
-                log.error("nor is it as it was: %s", again)
-            raise Refused(500, str(fault)) from None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-NEEDED = ("ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovsdb-tool")
+NEEDED = ("ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovsdb-tool")
 DATAPATH = "dummy"
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
@@ -80,6 +80,10 @@ class Ovs:
     def ofctl(self, verb: str, bridge: str, *words: str) -> str:
         """Run `ovs-ofctl` on a bridge."""
         return self.run("ovs-ofctl", "-O", "OpenFlow13", verb, f"{self.folder}/{bridge}.mgmt", *words)
+
+    def settle(self) -> None:
+        """Wait until the datapath's cache has followed the tables, as it does a moment after a switch's word."""
+        self.run("ovs-appctl", "-t", f"{self.folder}/sw.ctl", "revalidator/wait")
 
     def options(self, ports: Iterable[str], prefix: str = "corsa") -> list[str]:
         """The emulator's options to drive this Open vSwitch with these physical ports."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import falcon
 
 from dpb_corsa_emulator import bridges, documents, tunnels
-from dpb_corsa_emulator.device import Device
+from dpb_corsa_emulator.device import BackendFault, Device
 from dpb_corsa_emulator.tokens import Tokens
 from dpb_corsa_emulator.values import Refused, State, Tunnel
+
+log = logging.getLogger(__name__)
 
 BASE = "/api/v1"
 MAX_BODY = 1_000_000
@@ -38,6 +41,7 @@ def create_app(device: Device, tokens: Tokens) -> Any:
 def answer_errors(app: Any) -> None:
     """Have errors answered in the words of the API."""
     app.add_error_handler(Refused, _refused)
+    app.add_error_handler(BackendFault, _broken)
     app.add_error_handler(falcon.HTTPError, _http)
 
 
@@ -55,6 +59,11 @@ class Authorization:
 def _refused(_req: Any, resp: Any, refused: Refused, _params: Any) -> None:
     resp.status = refused.status
     resp.media = {"message": refused.message}
+
+
+def _broken(req: Any, resp: Any, fault: BackendFault, _params: Any) -> None:
+    log.error("%s %s: %s", req.method, req.path, fault)
+    _refused(req, resp, Refused(500, str(fault)), None)
 
 
 def _http(req: Any, resp: Any, error: Any, _params: Any) -> None:

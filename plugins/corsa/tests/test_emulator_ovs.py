@@ -5,6 +5,7 @@ The VFC has a controller in none of these but the last: flows are added by hand,
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from dpb_corsa_emulator.lab import Ovs, eventually, missing
+from dpb_corsa_emulator.lab import DATAPATH, PATH, Ovs, eventually, missing
 from dpb_corsa_emulator.testing import Emulator
 
 pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("corsa_emulator_ovs")]
@@ -81,7 +82,6 @@ class Switch:
 
     def flow(self, text, vfc=1):
         self.ovs.ofctl("add-flow", f"corsabr{vfc}", text)
-        time.sleep(0.05)  # Open vSwitch's cache follows its tables a moment later
 
     def cross(self, one, other, vfc=1):
         """What enters by one ofport leaves by the other."""
@@ -90,6 +90,7 @@ class Switch:
 
     def carried(self, port, data, *out):
         """A frame sent in at a port comes out of *out*, (port, frame) each, and of no other."""
+        self.ovs.settle()
         self.wires[port].send(data)
         for other, expected in out:
             assert self.wires[other].get() == expected
@@ -367,18 +368,91 @@ def test_a_controller_is_one_of_the_bridge(switch):
     eventually(lambda: "dpid:0000000000000def" in switch.ovs.ofctl("show", "corsabr1"), "the dpid has changed")
 
 
-def test_what_open_vswitch_refuses_is_500_and_not_there(switch):
+def test_what_open_vswitch_refuses_is_500_and_touches_nothing(switch):
     switch.vfc()
-    switch.ovs.vsctl("add-br", "corsabr2")
+    switch.attach(1, "1")
+    switch.attach(2, "2")
+    switch.cross(1, 2)
+    switch.ovs.vsctl("add-br", "corsabr2")  # somebody else's, with our name
     try:
         body = {"bridge": "br2", "subtype": "openflow", "resources": 1}
         status, answer = switch.emulator.call("POST", "bridges", body)
         assert status == 500
         assert "Open vSwitch" in answer["message"]
         assert set(switch.ok("GET", "bridges")["links"]) == {"br1"}
+        assert "corsabr2" in switch.ovs.vsctl("list-br").split()
+        switch.carried("1", frame(), ("2", frame()))
     finally:
         switch.ovs.vsctl("del-br", "corsabr2")
-    switch.attach(1, "1")
+    switch.vfc(2)
+
+
+def test_what_fails_half_way_is_undone_and_others_carry_on(ovs, tmp_path):
+    """A program of Open vSwitch that fails once, when meters are made: the ports are there by then."""
+    failing = tmp_path / "bin"
+    failing.mkdir()
+    program = shutil.which("ovs-ofctl", path=PATH)
+    script = failing / "ovs-ofctl"
+    text = f'#!/bin/sh\ncase "$*" in *add-meter*) echo no meters today >&2; exit 1;; esac\nexec {program} "$@"\n'
+    script.write_text(text)
+    script.chmod(0o755)
+    path = os.environ["PATH"]
+    os.environ["PATH"] = f"{failing}{os.pathsep}{path}"
+    try:
+        emulator = Emulator(tmp_path / "switch", *ovs.options(["1", "2"], "f"))
+    finally:
+        os.environ["PATH"] = path
+    try:
+        emulator.call("POST", "bridges", {"bridge": "br1", "subtype": "openflow", "resources": 1})
+        assert emulator.call("POST", "bridges/br1/tunnels", {"ofport": 1, "port": "1"})[0] == 201
+        ovs.ofctl("add-flow", "fbr1", "actions=flood")
+        before = ovs.ofctl("dump-flows", "fbp", "--no-stats"), ovs.vsctl("list-ports", "fbr1")
+        body = {"ofport": 2, "port": "2", "is-shaped": True, "shaped-rate": 1}
+        status, answer = emulator.call("POST", "bridges/br1/tunnels", body)
+        assert (status, answer["message"]) == (500, "Open vSwitch: ovs-ofctl: no meters today")
+        assert emulator.call("GET", "bridges/br1/tunnels/2")[0] == 404
+        assert (ovs.ofctl("dump-flows", "fbp", "--no-stats"), ovs.vsctl("list-ports", "fbr1")) == before
+        assert "FLOOD" in ovs.ofctl("dump-flows", "fbr1").upper()
+        assert emulator.call("POST", "bridges/br1/tunnels", {"ofport": 2, "port": "2"})[0] == 201
+    finally:
+        emulator.stop()
+
+
+def test_an_interface_that_is_not_there_is_told_at_the_start(ovs, tmp_path):
+    options = [
+        "--ovs",
+        ovs.database,
+        "--ovs-prefix",
+        "n",
+        "--ovs-datapath",
+        DATAPATH,
+        "--interface",
+        "1=nowhere,type=none",
+    ]
+    try:
+        with pytest.raises(RuntimeError, match=r"Open vSwitch: nowhere cannot be port 1: .*nowhere"):
+            Emulator(tmp_path, *options)
+    finally:
+        ovs.vsctl("--if-exists", "del-br", "nbp")
+
+
+def test_many_tunnels_at_once(switch):
+    switch.vfc()
+    answers = []
+
+    def attach(ofport):
+        body = {"ofport": ofport, "port": "1", "vlan-id": 100 + ofport, "is-shaped": True, "shaped-rate": ofport}
+        answers.append(switch.emulator.call("POST", "bridges/br1/tunnels", body)[0])
+
+    clients = [threading.Thread(target=attach, args=(ofport,)) for ofport in range(1, 9)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert answers == [201] * 8
+    assert len(switch.ok("GET", "bridges/br1/tunnels?list=true")["list"]) == 8
+    switch.cross(3, 8)
+    switch.carried("1", frame((C, 103)), ("1", frame((C, 108))))
 
 
 def test_the_port_slicer_joins_tunnels(switch, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import subprocess
 import time
@@ -14,6 +16,8 @@ from dpb_corsa_emulator.ovs import carrying, commands
 from dpb_corsa_emulator.ovs.carrying import Place, Rate
 from dpb_corsa_emulator.ovs.commands import MARK, Interface, Names
 from dpb_corsa_emulator.values import State
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 20
 SETTLE = 0.02
@@ -36,7 +40,8 @@ class OpenVSwitch:
     def begin(self, state: State) -> None:
         """Start anew: the ports of the backplane stay as they are, all else is made again."""
         self._vsctl("set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
-        self._vsctl(*commands.backplane(self._names, self._interfaces)[1:])
+        self._change(commands.backplane(self._names, self._interfaces))
+        self._check_interfaces()
         wanted = [interface.name for interface in self._interfaces]
         words: list[str] = []
         for bridge in self._ours():
@@ -45,36 +50,65 @@ class OpenVSwitch:
         for port in self._vsctl("list-ports", self._names.backplane).split():
             if port not in wanted:
                 words += ["--", "del-port", self._names.backplane, port]
-        if words:
-            self._vsctl(*words[1:])
+        self._change(words)
         self._numbers, self._meters = {}, {}
         self._ofctl("del-flows")
         self._ofctl("del-meters")
         self.become(State(), state)
 
+    def _check_interfaces(self) -> None:
+        """Refuse interfaces that are no ports: `ovs-vsctl` says so, and calls it a success."""
+        for interface in self._interfaces:
+            number, wanted = (
+                self._vsctl("get", "interface", interface.name, "ofport").strip(),
+                carrying.physical(interface.port),
+            )
+            if number != str(wanted):
+                error = self._vsctl("get", "interface", interface.name, "error").strip()
+                why = error.strip('"') if error != "[]" else f"it is OpenFlow port {number}, not {wanted}"
+                raise BackendFault(f"Open vSwitch: {interface.name} cannot be port {interface.port}: {why}")
+
     def become(self, before: State, after: State) -> None:
-        """Go from one state to the next: first what is added, then what is taken away."""
+        """Go from one state to the next: first what is added, then what is taken away. On a fault all is as before."""
         numbers = carrying.slots(self._numbers, [*carrying.places(before), *carrying.places(after)])
-        words = commands.additions(self._names, before, after, numbers)
-        if words:
-            self._vsctl(*words[1:])
-        self._numbers = numbers
-        wanted = carrying.meters(after, numbers)
+        # One transaction: when Open vSwitch refuses it, nothing has changed, and what it refused is not ours to remove.
+        self._change(commands.additions(self._names, before, after, numbers))
+        try:
+            self._numbers = numbers
+            self._carry(after)
+            self._change(commands.removals(self._names, before, after))
+        except BackendFault as fault:
+            self._undo(before, after)
+            raise fault from None
+        self._numbers = carrying.slots(numbers, carrying.places(after))
+
+    def _undo(self, before: State, after: State) -> None:
+        try:
+            self._carry(before)
+            self._change(commands.back(self._names, before, after))
+        except BackendFault as fault:
+            log.error("what was half done could not be undone; starting anew: %s", fault)
+            with contextlib.suppress(BackendFault):
+                self.begin(before)
+
+    def _carry(self, state: State) -> None:
+        """Have the flows and meters of *state*."""
+        wanted = carrying.meters(state, self._numbers)
         for number, rate in wanted.items():
             if self._meters.get(number) != rate:
                 verb = "mod-meter" if number in self._meters else "add-meter"
                 band = f"band=type=drop,rate={rate.kbps},burst_size={rate.burst}"
                 self._ofctl(verb, f"meter={number},kbps,burst,{band}")
                 self._meters[number] = rate
-        self._state = after
+        self._state = state
         self._put_flows()
         for number in sorted(set(self._meters) - set(wanted)):
             self._ofctl("del-meter", f"meter={number}")
             del self._meters[number]
-        words = commands.removals(self._names, before, after)
+
+    def _change(self, words: list[str]) -> None:
         if words:
             self._vsctl(*words[1:])
-        self._numbers = carrying.slots(numbers, carrying.places(after))
 
     def connection(self, name: str, identity: str) -> Connection:
         """What the database tells; it lags behind by seconds."""
@@ -106,8 +140,7 @@ class OpenVSwitch:
         words: list[str] = []
         for bridge in self._ours():
             words += ["--", "del-br", bridge]
-        if words:
-            self._vsctl(*words[1:])
+        self._change(words)
 
     def _ours(self) -> list[str]:
         return self._vsctl(

@@ -64,14 +64,20 @@ def additions(names: Names, before: State, after: State, numbers: Mapping[Place,
         old = before.bridges.get(name)
         if old is None:
             made += ["--", "add-br", names.bridge(name), *_bridge(names, names.bridge(name))]
-        if old is None or old.dpid != bridge.dpid:
-            made += ["--", "set", "bridge", names.bridge(name), f"other_config:datapath-id={bridge.dpid}"]
-        if (old.controllers if old else {}) != bridge.controllers:
-            made += _controllers(names.bridge(name), bridge)
+        made += _settings(names.bridge(name), old, bridge)
     known = set(places(before))
     for place in places(after):
         if place not in known:
             made += _patch_pair(names, place, numbers[place])
+    return made
+
+
+def back(names: Names, state: State, changed: State) -> list[str]:
+    """What a change to *changed* had added to *state*, taken away, and its settings as they were."""
+    made = removals(names, changed, state)
+    for name, bridge in state.bridges.items():
+        if name in changed.bridges:
+            made += _settings(names.bridge(name), changed.bridges[name], bridge)
     return made
 
 
@@ -98,6 +104,15 @@ def _bridge(names: Names, bridge: str) -> list[str]:
         "--", "set", "bridge", bridge, f"datapath_type={names.datapath}", "fail_mode=secure", "protocols=OpenFlow13",
         f"external_ids:{MARK}={names.prefix}",
     ]  # fmt: skip
+
+
+def _settings(bridge_name: str, old: Bridge | None, bridge: Bridge) -> list[str]:
+    made: list[str] = []
+    if old is None or old.dpid != bridge.dpid:
+        made += ["--", "set", "bridge", bridge_name, f"other_config:datapath-id={bridge.dpid}"]
+    if (old.controllers if old else {}) != bridge.controllers:
+        made += _controllers(bridge_name, bridge)
+    return made
 
 
 def _controllers(bridge_name: str, bridge: Bridge) -> list[str]:
