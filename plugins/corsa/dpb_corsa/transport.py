@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from attrs import frozen
 from requests.adapters import HTTPAdapter
 
 from dpb_framework.errors import FabricRefused, Unreachable
+
+_OBJECT = re.compile(r"^(?:<[^>]*>|HTTPS?Connection\([^)]*\)): ")
+"""Where a text begins with the object that it is about: a connection, before the operating system's words."""
 
 MOST = 32
 """How many idle connections are kept."""
@@ -116,5 +120,4 @@ def _line(error: BaseException) -> str:
             break
         error = below
     text = str(error.args[-1]) if error.args else str(error) or type(error).__name__
-    # Some texts have an object's address in them, then a colon, then the operating system's words.
-    return short(text.rpartition(">: ")[2])
+    return short(_OBJECT.sub("", text))

@@ -1,0 +1,241 @@
+"""Frames across an OpenFlow switch, a shared VFC and a VFC for each service, on a real Open vSwitch.
+
+Two emulated Corsa switches and a plain bridge, controlled by the real application; cables between them are pumps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dpb_corsa_emulator.lab import DATAPATH, Ovs, Wire, eventually, missing
+from dpb_corsa_emulator.testing import Emulator
+
+from dpb_framework.model import Terminal
+from dpb_framework.runtime import Runtime
+from dpb_framework.testing.world import Layout, World
+
+pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("corsa_dataplane")]
+
+DPID = "00000000000000a1"
+SWITCHES = {"csh": "corsa-shared", "cps": "corsa-per-service"}
+
+
+class Controller:
+    """The application in a process of its own, at the same ports after each start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.openflow = self.rest = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        told = self._folder / "ports.json"
+        told.unlink(missing_ok=True)
+        with (self._folder / "application.log").open("ab") as log:
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-m", "dpb_slicer", "--listen-openflow", f"127.0.0.1:{self.openflow}",
+                 "--listen-rest", f"127.0.0.1:{self.rest}", "--port-file", str(told)], stdout=log, stderr=log,
+            )  # fmt: skip
+
+        def listens() -> bool:
+            assert process.poll() is None, (self._folder / "application.log").read_text()
+            return told.exists()
+
+        eventually(listens, "the application listens", 60)
+        ports = json.loads(told.read_text())
+        self.openflow, self.rest = ports["openflow"], ports["rest"]
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(30)
+            self._process = None
+
+
+class Pump:
+    """A cable: what comes out of one port goes into another, and back."""
+
+    def __init__(self, one: Wire, other: Wire) -> None:
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=pair) for pair in ((one, other), (other, one))]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, source: Wire, target: Wire) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(AssertionError):
+                target.send(source.get(0.1))
+
+    def end(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class Plant:
+    """Everything, and the ports where customers are: `of`, `csh` and `cps`."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.ovs = Ovs(folder)
+        stack.callback(self.ovs.stop)
+        self.ovs.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
+        self.controller = Controller(folder)
+        stack.callback(self.controller.end)
+        words = ["add-br", "of", "--", "set", "bridge", "of", f"datapath_type={DATAPATH}", "protocols=OpenFlow13",
+                 "fail-mode=secure", f"other_config:datapath-id={DPID}"]  # fmt: skip
+        for port in (1, 2):
+            words += ["--", "add-port", "of", f"ofp{port}", "--", "set", "interface", f"ofp{port}", "type=dummy",
+                      f"ofport_request={port}", f"options:pstream=punix:{folder}/of-{port}.sock"]  # fmt: skip
+        self.ovs.vsctl(*words)
+        self.ovs.vsctl("set-controller", "of", f"tcp:127.0.0.1:{self.controller.openflow}", "--", "set", "controller",
+                       "of", "max_backoff=1000")  # fmt: skip
+        self.emulators: dict[str, Emulator] = {}
+        for name in SWITCHES:
+            emulator = Emulator(folder / name, *self.ovs.options(["1", "2", "3"], name))
+            self.emulators[name] = emulator
+            stack.callback(emulator.stop)
+
+        def wire(made: Wire) -> Wire:
+            stack.callback(made.close)
+            return made
+
+        self.wires = {"of": wire(Wire(folder / "of-1.sock"))}
+        self.wires |= {name: wire(self.ovs.wire("1", name)) for name in SWITCHES}
+        ends = [Wire(folder / "of-2.sock"), *(self.ovs.wire(p, "csh") for p in "23"), self.ovs.wire("2", "cps")]
+        first, second, third, fourth = map(wire, ends)
+        for one, other in ((first, second), (third, fourth)):
+            stack.callback(Pump(one, other).end)
+
+    def layout(self) -> Layout:
+        url = f"http://127.0.0.1:{self.controller.rest}"
+        layout = Layout().switch("of", Terminal("access", "1"), Terminal("east", "2"), fabric="openflow",
+                                 fabric_settings={"url": url, "dpid": DPID})  # fmt: skip
+        for name, fabric in SWITCHES.items():
+            emulator = self.emulators[name]
+            settings = {
+                "url": emulator.url, "certificate": str(emulator.certificate), "token-file": str(emulator.token_file),
+                "application": url, "controller": f"127.0.0.1:{self.controller.openflow}", "prefix": f"dpb:{name}:",
+                "poll": 0.2, "timeout": 30,
+            }  # fmt: skip
+            terminals = [Terminal("access", "1"), Terminal("west", "2"), Terminal("east", "3")]
+            layout.switch(name, *terminals, fabric=fabric, fabric_settings=settings)
+        layout.aggregator("wan", ["of", *SWITCHES], {name: f"{name}:access" for name in ("of", *SWITCHES)})
+        layout.trunk("wan", "of:east", "csh:west")
+        return layout.trunk("wan", "csh:east", "cps:west")
+
+
+@pytest.fixture(scope="module")
+def plant() -> Iterator[Plant]:
+    gone = missing() + ([] if importlib.util.find_spec("dpb_slicer") else ["the distribution dpb-ryu-apps"])
+    if gone and os.environ.get("DPB_REQUIRE_DATAPLANE") == "1":
+        pytest.fail(f"there is no {', '.join(gone)}")
+    if gone:
+        pytest.skip(f"NO DATA PLANE: there is no {', '.join(gone)}")
+    # Not pytest's own folder: a Unix socket's path has room for about a hundred characters.
+    with tempfile.TemporaryDirectory(prefix="dpb-cd-") as folder, contextlib.ExitStack() as stack:
+        yield Plant(Path(folder), stack)
+
+
+def frame(tag: int, payload: bytes, source: int = 1, target: int | None = None) -> bytes:
+    """A frame for everybody, or for one station."""
+    to = b"\xff" * 6 if target is None else bytes([2, 0, 0, 0, 0, target])
+    head = to + bytes([2, 0, 0, 0, 0, source, 0x81, 0]) + tag.to_bytes(2, "big") + b"\x88\xb5"
+    return (head + payload).ljust(64, b"\0")
+
+
+class Traffic:
+    """Frames with numbers, so that what comes is known from what came before."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.wires = plant.wires
+        self._number = 0
+
+    def arrives(self, start: str, tag: int, end: str, other: int, seconds: float = 20) -> bool:
+        """Whether a frame comes out, with the other tag."""
+        self._number += 1
+        payload = b"frame %d;" % self._number
+        self.wires[start].send(frame(tag, payload))
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            try:
+                got = self.wires[end].get(left)
+            except AssertionError:
+                return False
+            if payload in got:
+                assert int.from_bytes(got[14:16], "big") & 0xFFF == other
+                return True
+        return False
+
+    def lost(self, start: str, tag: int, end: str, during: Callable[[], object]) -> int:
+        """How many of the frames sent one by one while something is done do not come out."""
+        ended = threading.Event()
+
+        def work() -> None:
+            try:
+                during()
+            finally:
+                ended.set()
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        lost = 0
+        while not ended.is_set():
+            lost += not self.arrives(start, tag, end, tag, 5)
+        worker.join()
+        return lost
+
+
+def left(plant: Plant) -> dict[str, list[Any]]:
+    found = {}
+    for name, emulator in plant.emulators.items():
+        vfcs = emulator.call("GET", "bridges?list=true")[1]["list"]
+        listed = [emulator.call("GET", f"bridges/{vfc['bridge']}/tunnels?list=true")[1]["list"] for vfc in vfcs]
+        found[name] = [tunnel for tunnels in listed for tunnel in tunnels]
+    return found
+
+
+def test_a_service_goes_across_all_three_kinds_of_switch(plant: Plant) -> None:
+    traffic = Traffic(plant)
+    with World(plant.layout(), runtime=Runtime, inferior_timeout=60) as world:
+        pair = world.establish("wan", ("of", 10, 50, 50), ("cps", 20, 50, 50), active=True)
+        three = world.establish("wan", *((name, 11, 50, 50) for name in ("of", "csh", "cps")), active=True)
+        assert traffic.arrives("of", 10, "cps", 20)
+        assert traffic.arrives("cps", 20, "of", 10)
+        for start in ("of", "csh", "cps"):
+            for end in ("of", "csh", "cps"):
+                assert start == end or traffic.arrives(start, 11, end, 11), (start, end)
+        # What belongs to one service comes out nowhere else.
+        assert not traffic.arrives("of", 10, "csh", 10, 0.5)
+        assert not traffic.arrives("of", 12, "cps", 12, 0.5)
+
+        def restart_application() -> None:
+            plant.controller.end(signal.SIGKILL)
+            plant.controller.start()
+            world.until(lambda: not pair.conditions and not three.conditions)
+
+        assert traffic.lost("of", 11, "cps", restart_application) <= 1
+
+        def restart_broker() -> None:
+            world.stop()
+            world.start()
+            world.until(lambda: not world.find(pair).conditions and not world.find(three).conditions)
+
+        assert traffic.lost("of", 11, "cps", restart_broker) <= 1
+        for service in (pair, three):
+            world.release(world.find(service))
+        assert not traffic.arrives("of", 10, "cps", 20, 0.5)
+        assert left(plant) == {"csh": [], "cps": []}
