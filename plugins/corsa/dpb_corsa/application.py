@@ -22,6 +22,10 @@ from dpb_framework.errors import Unreachable
 BASE = "/slicer/api/v2"
 
 _ABSENT = frozenset({"not-connected", "switch-unknown"})
+_NO_PORT = "OFPBAC_BAD_OUT_PORT"
+_SETTLING = 3.0
+"""How long a port that was attached may be unknown to the application, in seconds."""
+_PAUSE = 0.05
 _UNKNOWN = _ABSENT | {"timed-out", "given-up"}
 
 
@@ -54,6 +58,7 @@ class Application:
         self.where = f"the controller application at {base}"
         self._said = f"what answers there is no application with {BASE}"
         self._dhcp = dhcp
+        self._settling = min(timeout, _SETTLING)
         self._ended = threading.Event()
         self._transport = Transport(
             base + BASE, timeout, self.where, HTTPAdapter(pool_connections=1, pool_maxsize=MOST, max_retries=0)
@@ -82,9 +87,22 @@ class Application:
             return Slices(right, used)
 
     def join(self, dpid: str, key: str, ofports: Collection[int]) -> None:
-        """Let frames pass between these ports and no others; what stays is not interrupted."""
+        """Let frames pass between these ports and no others; what stays is not interrupted.
+
+        The application hears of a port from the switch, a moment after it was attached: what it refuses for that is
+        asked for again, for a while.
+        """
         circuits = [{"circuit": [ofport]} for ofport in sorted(ofports)]
-        self._call("PUT", f"/{dpid}/slices/{quote(key, safe='')}", {"circuits": circuits, "dhcp": self._dhcp})
+        body = {"circuits": circuits, "dhcp": self._dhcp}
+        deadline = time.monotonic() + self._settling
+        while True:
+            try:
+                self._call("PUT", f"/{dpid}/slices/{quote(key, safe='')}", body)
+            except Refusal as error:
+                if _NO_PORT not in error.told or time.monotonic() > deadline or self._ended.wait(_PAUSE):
+                    raise
+            else:
+                return
 
     def part(self, dpid: str, key: str) -> None:
         """Let no frame pass any more."""
@@ -117,7 +135,7 @@ class Application:
             raise Absent(self.where, detail)
         if code in _UNKNOWN or status >= 500 or code == "not-found":
             raise Unreachable(self.where, detail)
-        raise Refusal(self.where, detail, status, code)
+        raise Refusal(self.where, detail, status, f"{code} {plain.get('error') or ''}")
 
 
 def _ports(plain: Any) -> frozenset[int]:

@@ -25,7 +25,7 @@ MOST = 32
 
 @frozen
 class Refusal(FabricRefused):
-    """An answer of status 4xx: nothing of the call was done. `told` is `code` of the answer, if it has one."""
+    """An answer of status 4xx: nothing of the call was done. `told` is what programs look at."""
 
     status: int
     told: str

@@ -315,6 +315,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if kind == "refused":
             status, plain = _problem(422, "refused", "told to refuse")
+        elif kind == "no-port":
+            status, plain = _problem(422, "refused", "port 1 is not there")
+            plain["error"] = "OFPET_BAD_ACTION OFPBAC_BAD_OUT_PORT"
         elif kind == "not-connected":
             status, plain = _problem(503, "not-connected", "told to be without it")
         else:

@@ -105,7 +105,7 @@ class Plant:
                        "of", "max_backoff=1000")  # fmt: skip
         self.emulators: dict[str, Emulator] = {}
         for name in SWITCHES:
-            emulator = Emulator(folder / name, *self.ovs.options(["1", "2", "3"], name))
+            emulator = Emulator(folder / name, *self.ovs.options(["1", "2", "3", "4"], name))
             self.emulators[name] = emulator
             stack.callback(emulator.stop)
 
@@ -114,7 +114,8 @@ class Plant:
             return made
 
         self.wires = {"of": wire(Wire(folder / "of-1.sock"))}
-        self.wires |= {name: wire(self.ovs.wire("1", name)) for name in SWITCHES}
+        for name in SWITCHES:
+            self.wires |= {name: wire(self.ovs.wire("1", name)), f"{name} other": wire(self.ovs.wire("4", name))}
         ends = [Wire(folder / "of-2.sock"), *(self.ovs.wire(p, "csh") for p in "23"), self.ovs.wire("2", "cps")]
         first, second, third, fourth = map(wire, ends)
         for one, other in ((first, second), (third, fourth)):
@@ -131,8 +132,10 @@ class Plant:
                 "application": url, "controller": f"127.0.0.1:{self.controller.openflow}", "prefix": f"dpb:{name}:",
                 "poll": 0.2, "timeout": 30,
             }  # fmt: skip
-            terminals = [Terminal("access", "1"), Terminal("west", "2"), Terminal("east", "3")]
-            layout.switch(name, *terminals, fabric=fabric, fabric_settings=settings)
+            terminals = ("access", "1"), ("west", "2"), ("east", "3"), ("other", "4")
+            layout.switch(
+                name, *(Terminal(*terminal) for terminal in terminals), fabric=fabric, fabric_settings=settings
+            )
         layout.aggregator("wan", ["of", *SWITCHES], {name: f"{name}:access" for name in ("of", *SWITCHES)})
         layout.trunk("wan", "of:east", "csh:west")
         return layout.trunk("wan", "csh:east", "cps:west")
@@ -239,3 +242,68 @@ def test_a_service_goes_across_all_three_kinds_of_switch(plant: Plant) -> None:
             world.release(world.find(service))
         assert not traffic.arrives("of", 10, "cps", 20, 0.5)
         assert left(plant) == {"csh": [], "cps": []}
+
+
+class Load:
+    """Frames of 1000 octets at a rate, into a port, until told to stop; `gap` is the longest silence, in seconds."""
+
+    def __init__(self, wire: Wire, mbps: float, tag: int) -> None:
+        self._wire, self._mbps = wire, mbps
+        self._data = frame(tag, bytes(1000 - 18))
+        self._ended = threading.Event()
+        self.sent, self.gap = 0, 0.0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        last, owed = time.monotonic(), 0.0
+        while not self._ended.wait(0.002):
+            now = time.monotonic()
+            self.gap = max(self.gap, now - last)
+            # After a silence the backlog is not sent: a meter has no memory for it either.
+            owed = min(owed + (now - last) * self._mbps * 125, self._mbps * 5)
+            last = now
+            while owed >= 1:
+                self._wire.send(self._data)
+                self.sent += 1
+                owed -= 1
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def measured(wire: Wire, load: Load, least: float) -> float:
+    """Mbit/s that come out: the median of three windows in which more than *least* were really offered, evenly."""
+    rates: list[float] = []
+    for _ in range(60):
+        load.gap = 0.0
+        sent, octets, began = load.sent, wire.octets, time.monotonic()
+        time.sleep(0.7)
+        got, took = wire.octets - octets, time.monotonic() - began
+        if (load.sent - sent) * 0.008 / took >= least and load.gap < 0.03:
+            rates.append(got * 8e-6 / took)
+        if len(rates) == 3:
+            return sorted(rates)[1]
+    raise AssertionError(f"this machine cannot offer {least} Mbit/s evenly")
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_rates_hold_within_five_percent_on_both_sides(plant: Plant, name: str) -> None:
+    start, end = plant.wires[name], plant.wires[f"{name} other"]
+    with World(plant.layout(), runtime=Runtime, inferior_timeout=60) as world:
+        service = world.establish(name, ("access", 30, 20_000, 20_000), ("other", 31, 20_000, 4_500), active=True)
+        end.keep = False
+        load = Load(start, 10, 30)
+        try:
+            time.sleep(0.5)
+            assert measured(end, load, 7) == pytest.approx(4.5, rel=0.05)
+            world.change(service, ("access", 30, 3_500, 20_000), ("other", 31, 20_000, 20_000))
+            time.sleep(0.5)
+            assert measured(end, load, 7) == pytest.approx(3.5, rel=0.05)
+        finally:
+            load.stop()
+            time.sleep(0.2)
+            end.keep = True
+        world.release(service)
+    assert left(plant) == {"csh": [], "cps": []}

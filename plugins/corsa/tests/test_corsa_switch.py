@@ -301,6 +301,22 @@ def test_names_and_ports_that_others_took_meanwhile_are_passed_over(
     assert told(fabric) == given(service(1), service(2))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_ports_that_the_application_does_not_know_yet_are_waited_for(
+    lab: Lab, start: Callable[..., CorsaFabric], kind: type[CorsaFabric]
+) -> None:
+    fabric = start(kind, lab, timeout=0.5)
+    lab.application.faults.arm("no-port", 0, "PUT")
+    fabric.ensure(service(1))
+    assert len(lab.application.faults.calls) == 2
+    assert told(fabric) == given(service(1))
+    lab.application.faults.arm("no-port", None, "PUT")
+    assert "is not there" in problem_of(lambda: fabric.ensure(service(2)), FabricRefused)
+    lab.application.faults.arm()
+    assert told(fabric) == given(service(1))
+    assert len(lab.switch.tagged()) == 2
+
+
 # -- restarts ---------------------------------------------------------------------------------------
 
 
