@@ -6,12 +6,7 @@ Two emulated Corsa switches and a plain bridge, controlled by the real applicati
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import json
-import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,50 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dpb_corsa_emulator.lab import DATAPATH, Ovs, Wire, eventually, missing
+from dpb_corsa_emulator.lab import DATAPATH, Ovs, Wire
 from dpb_corsa_emulator.testing import Emulator
 
 from dpb_framework.model import Terminal
 from dpb_framework.runtime import Runtime
 from dpb_framework.testing.world import Layout, World
 
+from .corsa_plant import Controller, frame, needed
+
 pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("corsa_dataplane")]
 
 DPID = "00000000000000a1"
 SWITCHES = {"csh": "corsa-shared", "cps": "corsa-per-service"}
-
-
-class Controller:
-    """The application in a process of its own, at the same ports after each start."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.openflow = self.rest = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        told = self._folder / "ports.json"
-        told.unlink(missing_ok=True)
-        with (self._folder / "application.log").open("ab") as log:
-            process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "dpb_slicer", "--listen-openflow", f"127.0.0.1:{self.openflow}",
-                 "--listen-rest", f"127.0.0.1:{self.rest}", "--port-file", str(told)], stdout=log, stderr=log,
-            )  # fmt: skip
-
-        def listens() -> bool:
-            assert process.poll() is None, (self._folder / "application.log").read_text()
-            return told.exists()
-
-        eventually(listens, "the application listens", 60)
-        ports = json.loads(told.read_text())
-        self.openflow, self.rest = ports["openflow"], ports["rest"]
-
-    def end(self, number: int = signal.SIGTERM) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(30)
-            self._process = None
 
 
 class Pump:
@@ -143,21 +107,10 @@ class Plant:
 
 @pytest.fixture(scope="module")
 def plant() -> Iterator[Plant]:
-    gone = missing() + ([] if importlib.util.find_spec("dpb_slicer") else ["the distribution dpb-ryu-apps"])
-    if gone and os.environ.get("DPB_REQUIRE_DATAPLANE") == "1":
-        pytest.fail(f"there is no {', '.join(gone)}")
-    if gone:
-        pytest.skip(f"NO DATA PLANE: there is no {', '.join(gone)}")
+    needed()
     # Not pytest's own folder: a Unix socket's path has room for about a hundred characters.
     with tempfile.TemporaryDirectory(prefix="dpb-cd-") as folder, contextlib.ExitStack() as stack:
         yield Plant(Path(folder), stack)
-
-
-def frame(tag: int, payload: bytes, source: int = 1, target: int | None = None) -> bytes:
-    """A frame for everybody, or for one station."""
-    to = b"\xff" * 6 if target is None else bytes([2, 0, 0, 0, 0, target])
-    head = to + bytes([2, 0, 0, 0, 0, source, 0x81, 0]) + tag.to_bytes(2, "big") + b"\x88\xb5"
-    return (head + payload).ljust(64, b"\0")
 
 
 class Traffic:
@@ -171,7 +124,7 @@ class Traffic:
         """Whether a frame comes out, with the other tag."""
         self._number += 1
         payload = b"frame %d;" % self._number
-        self.wires[start].send(frame(tag, payload))
+        self.wires[start].send(frame((tag,), payload))
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             try:
@@ -249,7 +202,7 @@ class Load:
 
     def __init__(self, wire: Wire, mbps: float, tag: int) -> None:
         self._wire, self._mbps = wire, mbps
-        self._data = frame(tag, bytes(1000 - 18))
+        self._data = frame((tag,), bytes(1000 - 18))
         self._ended = threading.Event()
         self.sent, self.gap = 0, 0.0
         self._thread = threading.Thread(target=self._run)
