@@ -335,10 +335,15 @@ def test_killed_and_started_it_finds_its_bridges_again(ovs, tmp_path):
     emulator = Emulator(tmp_path, *ovs.options(["1", "2"], "k"))
     try:
         emulator.call("POST", "bridges", {"bridge": "br1", "subtype": "openflow", "resources": 1, "dpid": "0x77"})
+        emulator.call("POST", "bridges", {"bridge": "br2", "subtype": "openflow", "resources": 1, "dpid": "0x78"})
         emulator.call("POST", "bridges/br1/tunnels", {"ofport": 1, "port": "1"})
+        for name in ("br1", "br2"):
+            emulator.call("POST", f"bridges/{name}/controllers", {"controller": "c", "ip": "127.0.0.1", "port": 1})
         emulator.kill()
         emulator.start()
-        assert {"kbp", "kbr1"} <= set(ovs.vsctl("list-br").split())
+        assert {"kbp", "kbr1", "kbr2"} <= set(ovs.vsctl("list-br").split())
+        for name in ("kbr1", "kbr2"):
+            assert ovs.vsctl("get-controller", name).strip() == "tcp:127.0.0.1:1"
         assert ovs.vsctl("list-ports", "kbr1").split() == ["k1v1"]
         assert emulator.call("DELETE", "bridges/br1")[0] == 204
         assert "kbr1" not in ovs.vsctl("list-br").split()

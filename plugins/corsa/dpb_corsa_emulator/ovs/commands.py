@@ -118,12 +118,13 @@ def _settings(bridge_name: str, old: Bridge | None, bridge: Bridge) -> list[str]
 def _controllers(bridge_name: str, bridge: Bridge) -> list[str]:
     made = ["--", "clear", "bridge", bridge_name, "controller"]
     targets = {target(controller): identity for identity, controller in bridge.controllers.items()}
-    for place, (where, identity) in enumerate(targets.items()):
-        made += ["--", f"--id=@c{place}", "create", "controller", f'target="{where}"', "max_backoff=1000"]
+    # Named for the bridge, too: there may be several in one command.
+    rows = [f"@{bridge_name}c{place}" for place in range(len(targets))]
+    for row, (where, identity) in zip(rows, targets.items(), strict=True):
+        made += ["--", f"--id={row}", "create", "controller", f'target="{where}"', "max_backoff=1000"]
         made += ["inactivity_probe=5000", f'external_ids:{MARK}="{identity}"']
-    if targets:
-        rows = ",".join(f"@c{place}" for place in range(len(targets)))
-        made += ["--", "set", "bridge", bridge_name, f"controller=[{rows}]"]
+    if rows:
+        made += ["--", "set", "bridge", bridge_name, f"controller=[{','.join(rows)}]"]
     return made
 
 
