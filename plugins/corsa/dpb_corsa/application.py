@@ -1,5 +1,6 @@
-"""The client of the controller application's second REST interface, with bare OpenFlow ports for circuits.
+"""The client of the controller application's second REST interface.
 
+It is the port slicer, or the tuple slicer, which has circuits of one bare port for that one's ports.
 `Refusal`: it said no, and nothing of the call is left. `Absent`: it does not have the switch (yet). `Unreachable`: what
 became of a call is not known, or nobody there is such an application.
 """
@@ -58,6 +59,8 @@ class Application:
         self.where = f"the controller application at {base}"
         self._said = f"what answers there is no application with {BASE}"
         self._dhcp = dhcp
+        self._bare: bool | None = None
+        """Whether it is the port slicer, as it told last."""
         self._settling = min(timeout, _SETTLING)
         self._ended = threading.Event()
         self._transport = Transport(
@@ -73,6 +76,7 @@ class Application:
         """Whether it is there, and which switches it has."""
         plain = self._call("GET", "")
         with understanding(self.where, self._said):
+            self._bare = plain.get("application") == "port-slicer"
             connected = (dpid for dpid, switch in plain["switches"].items() if switch["connected"])
             return Status(str(plain["instance"]), connected)
 
@@ -92,8 +96,11 @@ class Application:
         The application hears of a port from the switch, a moment after it was attached: what it refuses for that is
         asked for again, for a while.
         """
+        if self._bare is None:
+            self.status()
         circuits = [{"circuit": [ofport]} for ofport in sorted(ofports)]
-        body = {"circuits": circuits, "dhcp": self._dhcp}
+        ports = {"ports": sorted(ofports)} if self._bare else {"circuits": circuits}
+        body = {**ports, "dhcp": self._dhcp}
         deadline = time.monotonic() + self._settling
         while True:
             try:
@@ -139,4 +146,6 @@ class Application:
 
 
 def _ports(plain: Any) -> frozenset[int]:
+    if "ports" in plain:
+        return frozenset(map(int, plain["ports"]))
     return frozenset(int(entry["circuit"][0]) for entry in plain["circuits"])

@@ -179,6 +179,8 @@ class FakeApplication:
         self.port = 0
         self.slices: dict[str, dict[str, Any]] = {}
         self.unnamed: set[tuple[str, str]] = set()
+        self.bare = False
+        """Whether it is the port slicer; else the tuple slicer."""
         self.away: set[str] = set()
         """Datapath ids that are not connected, whatever the switch says."""
         self.lock = threading.Lock()
@@ -218,10 +220,13 @@ class FakeApplication:
         """Where a frame comes out that comes in at an OpenFlow port."""
         with self.lock:
             for held in self.slices.get(dpid, {}).values():
-                ofports = {entry["circuit"][0] for entry in held["circuits"]}
+                ofports = self._ofports(held)
                 if ofport in ofports:
                     return ofports - {ofport}
         return set()
+
+    def _ofports(self, plain: Any) -> set[int]:
+        return set(plain["ports"]) if self.bare else {entry["circuit"][0] for entry in plain["circuits"]}
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         segments = [unquote(segment) for segment in path.removeprefix(BASE).split("/")[1:]]
@@ -229,7 +234,8 @@ class FakeApplication:
             connected = self.connected()
             if not segments:
                 switches = {dpid: {"connected": dpid in connected} for dpid in {*connected, *self.slices}}
-                return 200, {"instance": self.instance, "switches": switches}
+                name = "port-slicer" if self.bare else "tuple-slicer"
+                return 200, {"application": name, "instance": self.instance, "switches": switches}
             dpid = segments[0]
             if dpid not in connected:
                 return _problem(404, "switch-unknown", f"switch {dpid} was never seen")
@@ -251,11 +257,13 @@ class FakeApplication:
         if method == "DELETE":
             held.pop(key, None)
             return 204, None
-        ofports = {entry["circuit"][0] for entry in body["circuits"]}
+        if ("ports" in body) is not self.bare:
+            return _problem(422, "bad-argument", "ports are for the port slicer, circuits for the other")
+        ofports = self._ofports(body)
         if len(ofports) < 2:
             return _problem(422, "bad-argument", "at least two circuits")
         for other, plain in held.items():
-            if (other != key or key in unnamed) and ofports & {entry["circuit"][0] for entry in plain["circuits"]}:
+            if (other != key or key in unnamed) and ofports & self._ofports(plain):
                 return _problem(409, "overlap", f"overlaps {other}")
         held[key] = body
         return 200, body

@@ -29,7 +29,8 @@ def needed() -> None:
 class Controller:
     """The application in a process of its own, at the same ports after each start."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, application: str = "tuple-slicer") -> None:
+        self._application = application
         self._folder = folder
         self.openflow = self.rest = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,8 +41,9 @@ class Controller:
         told.unlink(missing_ok=True)
         with (self._folder / "application.log").open("ab") as log:
             process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "dpb_slicer", "--listen-openflow", f"127.0.0.1:{self.openflow}",
-                 "--listen-rest", f"127.0.0.1:{self.rest}", "--port-file", str(told)], stdout=log, stderr=log,
+                [sys.executable, "-m", "dpb_slicer", "--application", self._application,
+                 "--listen-openflow", f"127.0.0.1:{self.openflow}", "--listen-rest", f"127.0.0.1:{self.rest}",
+                 "--port-file", str(told)], stdout=log, stderr=log,
             )  # fmt: skip
 
         def listens() -> bool:

@@ -39,7 +39,7 @@ class Site:
         ports = [*PORTS, MARK_IN, MARK_OUT]
         self.ovs = Ovs(folder)
         stack.callback(self.ovs.stop)
-        self.controller = Controller(folder)
+        self.controller = Controller(folder, "port-slicer")
         stack.callback(self.controller.end)
         self.emulator = Emulator(folder / "switch", *self.ovs.options(ports))
         stack.callback(self.emulator.stop)

@@ -317,6 +317,16 @@ def test_ports_that_the_application_does_not_know_yet_are_waited_for(
     assert len(lab.switch.tagged()) == 2
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_port_slicer_is_given_ports(lab: Lab, start: Callable[..., CorsaFabric], kind: type[CorsaFabric]) -> None:
+    lab.application.bare = True
+    fabric = start(kind, lab)
+    for bridge in (service(1), service(2), service(1, Channel("3", 1), Channel("5", 1), Channel("6", 1))):
+        fabric.ensure(bridge)
+    assert told(fabric) == given(service(1, Channel("3", 1), Channel("5", 1), Channel("6", 1)), service(2))
+    assert lab.frames(fabric._circuit(Channel("5", 1))) == {fabric._circuit(Channel(port, 1)) for port in ("3", "6")}
+
+
 # -- restarts ---------------------------------------------------------------------------------------
 
 
