@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import json
 import socket
@@ -19,13 +21,15 @@ from dpb_corsa.tags import Tag
 from dpb_corsa_emulator import certificate
 from dpb_corsa_emulator.device import Device
 from dpb_corsa_emulator.rest import create_app
+from dpb_corsa_emulator.rivals import rival
 from dpb_corsa_emulator.server import cut, serve
 from dpb_corsa_emulator.tokens import Tokens
-from dpb_corsa_emulator.values import Limits, State
+from dpb_corsa_emulator.values import Limits, Refused, State
 
 BASE = "/slicer/api/v2"
 HTML = b"<html><body>It works!</body></html>"
 PREFIX = "dpb:london:"
+OURS = (f"{PREFIX}partial", f"{PREFIX}complete")
 
 SWITCH_FAULTS = {
     "refused": "400, and nothing was done",
@@ -36,6 +40,8 @@ SWITCH_FAULTS = {
     "lost": "no answer, and it was done",
     "expired": "401",
     "html": "200 with HTML",
+    "race": "another client is faster: what is to be made is there already, what is to be deleted is gone",
+    "rebooted": "the switch restarts with its configuration, and does not answer",
     "restarted": "the switch restarts without its configuration, and does not answer",
 }
 APPLICATION_FAULTS = {
@@ -117,9 +123,12 @@ class EmulatedSwitch:
         kind = self.faults.strike(call)
         if kind in ("failed-late", "lost"):
             list(app(environ, lambda *_: None))
-        if kind == "restarted":
-            self.device.restart(keep=False)
-        if kind in ("reset", "lost", "restarted"):
+        if kind == "race":
+            self._race(environ)
+            return app(environ, start_response)
+        if kind in ("rebooted", "restarted"):
+            self.device.restart(keep=kind == "rebooted")
+        if kind in ("reset", "lost", "rebooted", "restarted"):
             cut(environ)
             start_response("500 Cut", [("Content-Length", "0")])
             return []
@@ -142,19 +151,27 @@ class EmulatedSwitch:
         start_response(told[0][0], [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
         return [data]
 
+    def _race(self, environ: dict[str, Any]) -> None:
+        data = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(data)
+        path = environ["PATH_INFO"].removeprefix("/api/v1/")
+        with contextlib.suppress(Refused):  # where there is nothing to be faster in
+            body = json.loads(data) if data else None
+            self.device.change(rival(environ["REQUEST_METHOD"], path, body, self.device.limits))
+
     # -- what is there ------------------------------------------------------------------------------
 
     def call(self, step: Callable[[State], State]) -> None:
         """Change the switch behind everybody's back."""
         self.device.change(step)
 
-    def of_ours(self, prefix: str = PREFIX) -> dict[str, list[int]]:
-        """VFCs whose description begins with our prefix, with the OpenFlow ports of their tunnels."""
-        return {name: sorted(b.tunnels) for name, b in self.state.bridges.items() if b.descr.startswith(prefix)}
+    def of_ours(self) -> dict[str, list[int]]:
+        """VFCs with a description of ours, with the OpenFlow ports of their tunnels."""
+        return {name: sorted(b.tunnels) for name, b in self.state.bridges.items() if b.descr in OURS}
 
-    def strange(self, prefix: str = PREFIX) -> dict[str, Any]:
+    def strange(self) -> dict[str, Any]:
         """All others."""
-        return {name: b for name, b in self.state.bridges.items() if not b.descr.startswith(prefix)}
+        return {name: b for name, b in self.state.bridges.items() if b.descr not in OURS}
 
     def tagged(self) -> list[tuple[str, int]]:
         """All tunnels that carry a description of ours."""

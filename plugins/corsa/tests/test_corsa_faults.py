@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from dpb_corsa import PerServiceFabric, SharedFabric
 from dpb_corsa.fabric import CorsaFabric
+from dpb_corsa_emulator.rivals import NAME as RIVAL
 from dpb_corsa_emulator.values import Bridge as Vfc
 from dpb_corsa_emulator.values import State, Tunnel
 
@@ -69,14 +70,11 @@ def same(one: list[Bridge], *others: Bridge) -> bool:
     return [(b.key, b.channels) for b in one] == [(b.key, b.channels) for b in others]
 
 
-def left(lab: Lab) -> dict[str, list[int]]:
-    """What is left of ours; the shared VFC itself may stay, when it is whole and empty."""
-    found = {name: ports for name, ports in lab.switch.of_ours().items() if name not in ("br2", "br60")}
-    return {
-        name: ports
-        for name, ports in found.items()
-        if ports or lab.switch.state.bridges[name].descr != f"{PREFIX}complete"
-    }
+def left(lab: Lab) -> list[object]:
+    """What is left of ours: tunnels, and VFCs; the shared VFC itself may stay, when it is whole."""
+    ours = [lab.switch.state.bridges[name] for name in lab.switch.of_ours()]
+    partial = [vfc for vfc in ours if vfc.descr != f"{PREFIX}complete"]
+    return [*lab.switch.tagged(), *partial]
 
 
 STEPS = ("set-up", "change", "tear-down")
@@ -105,6 +103,7 @@ def outcome_of(command: Callable[[], None]) -> str:
 def check(lab: Lab, fabric: CorsaFabric, step: str, fault: str, faults: Faults, number: int) -> str:
     """Do one step with a fault at one of its calls, and see that all ends well; the answer is what the step said."""
     strange = lab.switch.strange()
+    assert not left(lab)
     before, command, after = prepare(fabric, step)
     faults.arm(fault, number)
     outcome = outcome_of(command)
@@ -123,8 +122,11 @@ def check(lab: Lab, fabric: CorsaFabric, step: str, fault: str, faults: Faults, 
         assert same(told(fabric), *after), call
     fabric.remove(KEY)
     assert same(told(fabric)), call
-    assert left(lab) == {}, call
-    assert lab.switch.strange() == strange, call
+    assert left(lab) == [], call
+    if isinstance(fabric, PerServiceFabric):
+        assert lab.switch.of_ours() == {}, call
+    others = {name: vfc for name, vfc in lab.switch.strange().items() if vfc.descr != RIVAL}
+    assert others == strange, call
     return outcome if struck else ""
 
 
@@ -143,8 +145,9 @@ def check_all(lab: Lab, kind: type[CorsaFabric], step: str, fault: str, faults: 
 
 
 def empty(lab: Lab) -> None:
-    """Let the shared VFC be gone, too."""
-    lab.switch.call(lambda s: State({n: b for n, b in s.bridges.items() if b.descr != f"{PREFIX}complete"}))
+    """Let the shared VFC be gone, too, and what a rival made."""
+    gone = (f"{PREFIX}complete", RIVAL)
+    lab.switch.call(lambda state: State({n: b for n, b in state.bridges.items() if b.descr not in gone}))
 
 
 @pytest.mark.parametrize("step", STEPS)
