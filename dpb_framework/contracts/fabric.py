@@ -174,6 +174,7 @@ class Fabric(ABC):
         """Call *listener* with events and the port (as `port` names it, empty for the device); the answer ends it.
 
         F11. Only with EVENTS; called in some thread, in order; it must not block. F12. Directly after the call, it is
-        told UP if the device is reached; after each UP, PORT_DOWN of each port that is known to be dead. What the
-        device holds may have changed unnoticed at each UP: it is told again whenever events may have been missed.
+        told UP if the device is reached; after each UP, PORT_DOWN of each port that is known to be dead: some devices
+        know of those only that carry a channel. What the device holds may have changed unnoticed at each UP: it is told
+        again whenever events may have been missed.
         """

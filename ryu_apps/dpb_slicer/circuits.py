@@ -76,11 +76,12 @@ def check_disjoint(circuits: tuple[Circuit, ...], name: str) -> None:
                 raise BadArgument(name, f"{list(circuit)} and {list(shorter)} overlap")
 
 
-def _known(value: object, known: set[str], name: str) -> dict[str, object]:
+def known(value: object, names: set[str], name: str) -> dict[str, object]:
+    """Take an object that has no fields but *names*."""
     if not isinstance(value, dict):
         raise BadArgument(name, "an object is wanted")
-    if unknown := sorted(set(value) - known):
-        raise BadArgument(f"{name}.{unknown[0]}", f"unknown; known are {', '.join(sorted(known))}")
+    if unknown := sorted(set(value) - names):
+        raise BadArgument(f"{name}.{unknown[0]}", f"unknown; known are {', '.join(sorted(names))}")
     return value
 
 
@@ -90,7 +91,7 @@ def _rate(value: object, name: str) -> int | None:
 
 def slice_of(value: object, name: str = "$") -> Slice:
     """Take the second interface's SLICE."""
-    body = _known(value, {"circuits", "dhcp"}, name)
+    body = known(value, {"circuits", "dhcp"}, name)
     listed = body.get("circuits")
     if not isinstance(listed, list) or not 2 <= len(listed) <= MAX_CIRCUITS:
         raise BadArgument(f"{name}.circuits", f"an array of 2 to {MAX_CIRCUITS} circuits is wanted")
@@ -100,7 +101,7 @@ def slice_of(value: object, name: str = "$") -> Slice:
     ends = []
     for place, item in enumerate(listed):
         where = f"{name}.circuits[{place}]"
-        told = _known(item, {"circuit", "ingress", "egress"}, where)
+        told = known(item, {"circuit", "ingress", "egress"}, where)
         ends.append(
             End(
                 circuit_of(told.get("circuit"), f"{where}.circuit"),

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
 
 from dpb_slicer import cookies
 from dpb_slicer.books import Wish
-from dpb_slicer.circuits import Circuit, End, Slice, check_disjoint, circuit_of, overlaps, whole
+from dpb_slicer.circuits import Circuit, Slice, check_disjoint, overlaps, whole
 from dpb_slicer.errors import BadArgument
 from dpb_slicer.switch import Switch, always
+from dpb_slicer.words import Words
 
 
-def sets(switch: Switch) -> list[list[list[int]]]:
+def sets(switch: Switch, words: Words) -> list[list[Any]]:
     """The circuit sets of a switch."""
-    return [[list(circuit) for circuit in slice_.circuits] for slice_ in held(switch).values() if slice_.ends]
+    return [
+        [words.circuit_data(circuit) for circuit in slice_.circuits] for slice_ in held(switch).values() if slice_.ends
+    ]
 
 
 def held(switch: Switch) -> dict[int, Slice]:
@@ -30,20 +32,23 @@ def held(switch: Switch) -> dict[int, Slice]:
     return {c: holding.slice for c, holding in switch.books.holdings.items() if holding.kind == "v1"}
 
 
-def change(switch: Switch, body: Any, wanted: Callable[[], bool] = always) -> None:
+def change(switch: Switch, words: Words, body: Any, wanted: Callable[[], bool] = always) -> None:
     """Do what a POST asks."""
     if not isinstance(body, dict):
         raise BadArgument("$", "an object is wanted")
     before = held(switch)
     after = dict(before)
     for place, told in enumerate(_array(body, "disused")):
-        _evict(after, circuit_of(told, f"$.disused[{place}]"), None)
+        _evict(after, words.circuit_of(told, f"$.disused[{place}]"), None)
     for place, told in enumerate(_array(body, "slices")):
-        slice_ = _set_of(told, f"$.slices[{place}]")
+        slice_ = _set_of(words, told, f"$.slices[{place}]")
         cookie = _cookie(after, slice_)
         for end in slice_.ends:
             _evict(after, end.circuit, cookie)
-        after[cookie] = evolve(slice_, dhcp=after[cookie].dhcp if cookie in after else _dhcp(before))
+        old = after.get(cookie)
+        after[cookie] = evolve(slice_, dhcp=_dhcp(before) if old is None else old.dhcp)
+        if old is not None and (left := _without(old, slice_)).ends:
+            after[_new_cookie(after, left)] = left
     if "dhcp" in body:
         if type(body["dhcp"]) is not bool:
             raise BadArgument("$.dhcp", "true or false is wanted")
@@ -57,7 +62,7 @@ def change(switch: Switch, body: Any, wanted: Callable[[], bool] = always) -> No
         if error is not None:
             raise error
     if "learn" in body:
-        _learn(switch, body["learn"])
+        _learn(switch, words, body["learn"])
 
 
 def _array(body: dict[str, Any], name: str) -> list[Any]:
@@ -81,12 +86,16 @@ def _evict(after: dict[int, Slice], circuit: Circuit, keeper: int | None) -> Non
 
 
 def _cookie(after: dict[int, Slice], slice_: Slice) -> int:
-    """The set to change in place: the one that has most of these circuits; or a new one."""
+    """The set to change in place: one of which this takes half or more, most of all; or a new one."""
     wanted = set(slice_.circuits)
     shared = {cookie: len(wanted & set(other.circuits)) for cookie, other in after.items()}
     best = max(shared, key=lambda cookie: shared[cookie], default=None)
-    if best is not None and shared[best]:
+    if best is not None and shared[best] and 2 * shared[best] >= len(after[best].ends):
         return best
+    return _new_cookie(after, slice_)
+
+
+def _new_cookie(after: dict[int, Slice], slice_: Slice) -> int:
     text = json.dumps(sorted(slice_.circuits))
     cookie = cookies.cookie_of(text, "v1")
     while cookie in after:
@@ -95,37 +104,21 @@ def _cookie(after: dict[int, Slice], slice_: Slice) -> int:
     return cookie
 
 
-def _set_of(told: Any, name: str) -> Slice:
+def _without(slice_: Slice, taken: Slice) -> Slice:
+    """What is left of a set when another has taken its circuits."""
+    left = (end for end in slice_.ends if not any(overlaps(end.circuit, circuit) for circuit in taken.circuits))
+    return evolve(slice_, ends=tuple(left))
+
+
+def _set_of(words: Words, told: Any, name: str) -> Slice:
     if not isinstance(told, list):
         raise BadArgument(name, "an array of circuits is wanted")
-    ends = []
-    for place, item in enumerate(told):
-        where = f"{name}[{place}]"
-        if isinstance(item, list):
-            item = {"circuit": item}
-        if not isinstance(item, dict):
-            raise BadArgument(where, "an object with a circuit is wanted")
-        ends.append(
-            End(
-                circuit_of(item.get("circuit"), f"{where}.circuit"),
-                _rate(item.get("ingress-bw"), f"{where}.ingress-bw"),
-                _rate(item.get("egress-bw"), f"{where}.egress-bw"),
-            )
-        )
+    ends = [words.end_of(item, f"{name}[{place}]") for place, item in enumerate(told)]
     check_disjoint(tuple(end.circuit for end in ends), name)
     return Slice(tuple(ends))
 
 
-def _rate(value: Any, name: str) -> int | None:
-    """Mbit/s to kbit/s, rounded up."""
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not 0 <= value <= 4_000_000:
-        raise BadArgument(name, "Mbit/s from 0 to 4000000 are wanted")
-    return int((Decimal(str(value)) * 1000).to_integral_value("ROUND_CEILING"))
-
-
-def _learn(switch: Switch, told: Any) -> None:
+def _learn(switch: Switch, words: Words, told: Any) -> None:
     """For debugging: believe that an address is at a circuit."""
     if not isinstance(told, dict) or not isinstance(told.get("mac"), str):
         raise BadArgument("$.learn", 'an object with "mac", "tuple" and "timeout" is wanted')
@@ -133,7 +126,7 @@ def _learn(switch: Switch, told: Any) -> None:
     octets = address.split(":")
     if len(octets) != 6 or any(len(o) != 2 or not set(o) <= set("0123456789abcdef") for o in octets):
         raise BadArgument("$.learn.mac", "six pairs of hexadecimal digits with colons are wanted")
-    circuit = circuit_of(told.get("tuple"), "$.learn.tuple")
+    circuit = words.circuit_of(told.get("tuple"), "$.learn.tuple")
     idle = whole(told.get("timeout", 30), 1, 65535, "$.learn.timeout")
     for holding in switch.books.holdings.values():
         if holding.kind == "v1" and circuit in holding.place.seats and holding.learns:

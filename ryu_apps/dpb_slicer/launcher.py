@@ -34,8 +34,14 @@ def _positive(text: str) -> float:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("dpb-slicer", description="The tuple slicer: an OpenFlow 1.3 controller.")
+    made = argparse.ArgumentParser(
+        "dpb-slicer", description="The tuple slicer, or the port slicer: an OpenFlow 1.3 controller."
+    )
     made.add_argument("--version", action="version", version=f"dpb-slicer {__version__} on {compat.LIBRARY}")
+    made.add_argument(
+        "--application", choices=["tuple-slicer", "port-slicer"], default="tuple-slicer",
+        help="what is sliced: circuits of a port and up to two tags, with rates (default); or bare ports",
+    )  # fmt: skip
     made.add_argument("--listen-openflow", type=_address, default=("127.0.0.1", 6653), metavar="HOST:PORT")
     made.add_argument("--listen-rest", type=_address, default=("127.0.0.1", 8080), metavar="HOST:PORT")
     made.add_argument("--port-file", type=Path, help='where to write {"openflow": PORT, "rest": PORT} once both listen')
@@ -82,6 +88,7 @@ def _serve(asked: Any, ended: list[int]) -> int:
     from dpb_slicer.rest import create_app
     from dpb_slicer.switch import Timing
     from dpb_slicer.switches import Switches
+    from dpb_slicer.words import APPLICATIONS
 
     switches = Switches(
         Timing(asked.timeout, asked.audit, asked.full_audit, asked.settle), Limits(asked.max_addresses, age=asked.age)
@@ -89,7 +96,7 @@ def _serve(asked: Any, ended: list[int]) -> int:
     handlers = compat.Handlers(switches.up, switches.down, switches.message, switches.peer_refused)
     tls = compat.Tls(asked.ctl_cert, asked.ctl_privkey, asked.ca_certs) if asked.ctl_cert else None
     listener = compat.Listener(asked.listen_openflow, handlers, tls)
-    rest_port, stop = compat.serve_wsgi(asked.listen_rest, create_app(switches))
+    rest_port, stop = compat.serve_wsgi(asked.listen_rest, create_app(switches, APPLICATIONS[asked.application]))
     listener.start()
     if asked.port_file:
         partial = asked.port_file.with_name(asked.port_file.name + ".part")

@@ -12,11 +12,11 @@ import falcon
 
 from dpb_slicer import __version__, cookies, first
 from dpb_slicer.books import Wish
-from dpb_slicer.circuits import slice_data, slice_of
 from dpb_slicer.compat import caller_waits
 from dpb_slicer.errors import BadArgument, BadJson, SlicerError, UnknownSlice, UnknownSwitch
 from dpb_slicer.switch import Switch, describe
 from dpb_slicer.switches import Switches
+from dpb_slicer.words import Words
 
 MAX_BODY = 4_000_000
 MAX_KEY = 512
@@ -24,20 +24,20 @@ PROBLEM = "application/problem+json"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def create_app(switches: Switches) -> Any:
-    """The WSGI application."""
+def create_app(switches: Switches, words: Words) -> Any:
+    """The WSGI application, for the controller application with these *words*."""
     app: Any = falcon.App(sink_before_static_route=True)
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(SlicerError, _answer)
     app.add_error_handler(falcon.HTTPError, _answer_http)
     base = "/slicer/api/v2"
-    app.add_route(base, Root(switches))
-    app.add_route(f"{base}/events", Events(switches))
-    app.add_route(f"{base}/{{dpid}}", One(switches))
-    app.add_route(f"{base}/{{dpid}}/slices", Slices(switches))
-    app.add_route(f"{base}/{{dpid}}/retain", Retain(switches))
-    app.add_route(f"{base}/{{dpid}}/slices/{{key}}", OneSlice(switches))
-    app.add_route("/slicer/api/v1/config/{dpid}", First(switches))
+    app.add_route(base, Root(switches, words))
+    app.add_route(f"{base}/events", Events(switches, words))
+    app.add_route(f"{base}/{{dpid}}", One(switches, words))
+    app.add_route(f"{base}/{{dpid}}/slices", Slices(switches, words))
+    app.add_route(f"{base}/{{dpid}}/retain", Retain(switches, words))
+    app.add_route(f"{base}/{{dpid}}/slices/{{key}}", OneSlice(switches, words))
+    app.add_route("/slicer/api/v1/config/{dpid}", First(switches, words))
     return Decoding(app)
 
 
@@ -128,8 +128,8 @@ def key_of(text: object, field: str) -> str:
 
 
 class _Resource:
-    def __init__(self, switches: Switches) -> None:
-        self.switches = switches
+    def __init__(self, switches: Switches, words: Words) -> None:
+        self.switches, self.words = switches, words
 
     def switch(self, dpid: str) -> Switch:
         """The switch of a path."""
@@ -144,7 +144,7 @@ class Root(_Resource):
     def on_get(self, _req: Any, resp: Any) -> None:
         """All switches."""
         resp.media = {
-            "application": "tuple-slicer",
+            "application": self.words.application,
             "version": __version__,
             "instance": self.switches.instance,
             "switches": {switch.dpid: describe(switch) for switch in self.switches.all()},
@@ -189,9 +189,9 @@ class Slices(_Resource):
             if holding is not None and holding.kind == "v1":
                 continue
             if holding is not None and holding.key is not None:
-                named[holding.key] = slice_data(slice_)
+                named[holding.key] = self.words.slice_data(slice_)
             else:
-                unnamed.append({"cookie": f"{cookie:#018x}", **slice_data(slice_)})
+                unnamed.append({"cookie": f"{cookie:#018x}", **self.words.slice_data(slice_)})
         resp.media = {"slices": named, "unnamed": unnamed}
 
     def on_post(self, req: Any, resp: Any, dpid: str) -> None:
@@ -205,7 +205,7 @@ class Slices(_Resource):
         keys: dict[int, str] = {}
         for key, value in told.items():
             try:
-                wish = Wish(key_of(key, "key"), slice_of(value))
+                wish = Wish(key_of(key, "key"), self.words.slice_of(value))
                 cookie = free_cookie(switch, key, keys)
             except SlicerError as error:
                 answers[key] = problem_of(error)
@@ -235,15 +235,15 @@ class OneSlice(_Resource):
         found = switch.really().get(cookies.cookie_of(name))
         if found is None:
             raise UnknownSlice(name)
-        resp.media = slice_data(found)
+        resp.media = self.words.slice_data(found)
 
     def on_put(self, req: Any, resp: Any, dpid: str, key: str) -> None:
         """Make or change it."""
         switch, name = self._of(req, dpid, key)
-        slice_ = slice_of(body_of(req))
+        slice_ = self.words.slice_of(body_of(req))
         cookie = free_cookie(switch, name, {})
         self._do(switch, cookie, Wish(name, slice_), req)
-        resp.media = slice_data(slice_)
+        resp.media = self.words.slice_data(slice_)
 
     def on_delete(self, req: Any, resp: Any, dpid: str, key: str) -> None:
         """Remove it."""
@@ -282,11 +282,11 @@ class First(_Resource):
 
     def on_get(self, _req: Any, resp: Any, dpid: str) -> None:
         """The circuit sets."""
-        resp.media = first.sets(self.switch(dpid))
+        resp.media = first.sets(self.switch(dpid), self.words)
 
     def on_post(self, req: Any, resp: Any, dpid: str) -> None:
         """Change them."""
         body = body_of(req)
         switch = self.switch(dpid)
-        first.change(switch, body, waiting(req))
-        resp.media = first.sets(switch)
+        first.change(switch, self.words, body, waiting(req))
+        resp.media = first.sets(switch, self.words)

@@ -428,6 +428,21 @@ def test_the_first_interface(own):
     assert slicer.call("POST", path, {"slices": [[{"circuit": [6]}, {"circuit": [5]}]]})[0] == 409
 
 
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_a_set_of_the_first_interface_keeps_the_circuits_that_another_does_not_take(own, taken):
+    ovs, slicer = own
+    path = f"v1/config/{DPID}"
+    slicer.call("POST", path, {"slices": [[[1], [2], [3], [4]]]})
+    new, left = [[port] for port in (*range(1, taken + 1), 6)], [[port] for port in range(taken + 1, 5)]
+    status, told = slicer.call("POST", path, {"slices": [new]})
+    assert (status, sorted(told)) == (200, sorted([new, left]))
+    if len(left) > 1:
+        ovs.wires["br", 3].send(frame(mac(3), BROADCAST))
+        assert ovs.wires["br", 4].get() == frame(mac(3), BROADCAST)
+    ovs.wires["br", 1].send(frame(mac(1), BROADCAST))
+    assert ovs.wires["br", 6].get() == frame(mac(1), BROADCAST)
+
+
 def test_switches_by_tls(tmp_path):
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True)
