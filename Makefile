@@ -42,7 +42,7 @@ lab: $(DEV_STAMP)
 
 test: $(DEV_STAMP)
 	@tools/system-packages
-	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@tools/test $(PY) $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)
 	$(PY) -m ruff check .
@@ -62,7 +62,7 @@ bench-report: $(DEV_STAMP)
 
 soak: $(DEV_STAMP)
 	@tools/system-packages
-	DPB_SOAK=1 HYPOTHESIS_PROFILE=soak $(PY) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	DPB_SOAK=1 HYPOTHESIS_PROFILE=soak tools/test $(PY) $(WORKERS) $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .run build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

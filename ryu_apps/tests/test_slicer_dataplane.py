@@ -9,7 +9,7 @@ import pytest
 
 from .slicer_lab import BROADCAST, eventually, frame, mac, tags_of
 
-pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("slicer_dataplane")]
+pytestmark = [pytest.mark.dataplane, pytest.mark.alone, pytest.mark.xdist_group("slicer_dataplane")]
 _numbers = itertools.count(0x100)
 
 

@@ -12,7 +12,7 @@ from dpb_lab.lab import missing
 REQUIRE = "DPB_REQUIRE_DATAPLANE"
 """The environment variable that, when it is 1, makes a machine without a lab a failure instead of a skip."""
 
-MARKS = [pytest.mark.dataplane, pytest.mark.xdist_group("dataplane")]
+MARKS = [pytest.mark.dataplane, pytest.mark.alone, pytest.mark.xdist_group("dataplane")]
 """For `pytestmark`: tests in labs are told apart, and run one after the other, so that none disturbs another."""
 
 _missing = cache(missing)

@@ -24,7 +24,7 @@ from dpb_framework.testing.world import Layout, World
 
 from .corsa_plant import Controller, frame, needed
 
-pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("corsa_dataplane")]
+pytestmark = [pytest.mark.dataplane, pytest.mark.alone, pytest.mark.xdist_group("corsa_dataplane")]
 
 DPID = "00000000000000a1"
 SWITCHES = {"csh": "corsa-shared", "cps": "corsa-per-service"}

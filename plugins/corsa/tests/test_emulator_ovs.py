@@ -261,6 +261,7 @@ def counted(switch):
         wire.keep = True
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("side", ["metered", "shaped"])
 @pytest.mark.parametrize("kind", ["passthrough", "ctag", "stag-ctag"])
 def test_rates_hold_within_five_percent_on_both_sides(counted, side, kind):

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from dpb_openflow.testing import MARKS, needed
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.alone]
 
 ROOT = Path(__file__).resolve().parents[3]
 
