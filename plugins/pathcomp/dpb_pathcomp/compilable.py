@@ -1,8 +1,8 @@
 """The three searches for numba: the same steps as in `grow`, `bounds` and `gathering`, on flat arrays.
 
-Nothing here is imported from elsewhere in this package: numba keeps compiled code as long as this file is the same.
-`_FAR` is a distance that everything improves on; a vertex that is closed to a search has -1. Who calls makes
-sure that no distance comes near `_FAR`.
+They run without the interpreter's lock, and touch nothing but their arguments. Nothing here is imported from elsewhere
+in this package: numba keeps compiled code as long as this file is the same. `_FAR` is a distance that everything
+improves on; a vertex that is closed to a search has -1. Who calls makes sure that no distance comes near `_FAR`.
 """
 
 from __future__ import annotations

@@ -89,9 +89,10 @@ def compile_searches() -> Compiled:
     if not before:
         config.CACHE_DIR = str(cache_folder())
     try:
-        tour = numba.njit(cache=True)(source._tour)
-        source._tour_of = tour
-        compiled = Compiled(np, *(numba.njit(cache=True)(f) for f in (source.grow, source.distances, source.gather)))
+        source._tour_of = numba.njit(cache=True)(source._tour)
+        # Without the interpreter's lock: other networks, and the event loop, go on while one plans.
+        compiler = numba.njit(cache=True, nogil=True)
+        compiled = Compiled(np, *map(compiler, (source.grow, source.distances, source.gather)))
     finally:
         config.CACHE_DIR = before
     _rehearse(compiled)

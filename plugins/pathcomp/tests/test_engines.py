@@ -108,6 +108,11 @@ class TestAdaptiveCompiled(AlgorithmContract):
         return Adaptive(engine="numba")
 
 
+def test_compiled_searches_leave_the_interpreter_to_others(compiled: Compiled) -> None:
+    searches = (compiled.grow, compiled.distances, compiled.gather)
+    assert [search.targetoptions.get("nogil") for search in searches] == [True, True, True]
+
+
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compilation]:
     """A compilation of which nothing has begun, in place of the process's own."""
