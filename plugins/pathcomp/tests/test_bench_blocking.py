@@ -13,6 +13,7 @@ from dpb_pathcomp.bench.filling import Player, fill, saturation
 from dpb_pathcomp.bench.ground import Ground
 from dpb_pathcomp.bench.topologies import topology
 from dpb_pathcomp.bench.workload import Link, Workload
+from dpb_pathcomp.exact import Exact
 
 from dpb_framework.contracts.algorithm import Demand, NoTree, Outcome, Planner, Residual, Tree
 from dpb_framework.errors import PlanInvalid
@@ -46,6 +47,14 @@ def test_on_a_single_trunk_it_is_erlangs_formula(load: float) -> None:
     found = Estimate.of([tally.blocking for tally in tallies(SINGLE, PAIR, load, 4000, 8)])
     assert abs(found.mean - erlang_b(10, 10 * load)) < found.half
     assert found.half < 0.02
+
+
+def test_planners_are_told_of_capacities_so_that_they_can_weigh_by_utilisation() -> None:
+    network = Workload(("a", "b", "c"), (Link(0, 1, 10, 10, 9), Link(0, 2, 10, 10, 9), Link(2, 1, 10, 10, 9)))
+    ground = Ground(network)
+    mine = Player("mine", Exact(cost="exponential").planner(ground.topology), ground)
+    taken = [mine.offer(Demand((0, 1), (4, 4), (4, 4), 4))[0] for _ in range(2)]
+    assert [sorted(edge for edge, *_ in loads or ()) for loads in taken] == [[0], [1, 2]]
 
 
 def test_labels_are_servers_too() -> None:

@@ -35,7 +35,7 @@ class Ground:
         self._down = self._up.copy()
         self._labels = [link.labels for link in workload.links]
         self._held = 0
-        self.residual = Residual(self._up.copy(), self._down.copy())
+        self.residual = Residual(*(self._up.copy() for _ in range(4)))  # at first all of the capacity is left
 
     @property
     def held(self) -> int:
