@@ -24,16 +24,17 @@ class Arcs:
     """Arcs and weights of a topology.
 
     A trunk's weight is its delay in microseconds, at least 1, and between equal delays fewer trunks win. `start`
-    orders the vertices by the seed: the first of a request is where its tree begins.
+    orders the vertices by the seed: the first of a request is where its tree begins. `visit` is the work of a visit.
     """
 
-    __slots__ = ("arcs", "bits", "blank", "far", "mask", "parent", "start", "topology")
+    __slots__ = ("arcs", "bits", "blank", "far", "mask", "parent", "start", "topology", "visit")
 
     def __init__(self, topology: Topology, seed: int) -> None:
         count = topology.vertices
         self.topology = topology
         self.bits = max(1, count.bit_length())
         self.mask = (1 << self.bits) - 1
+        self.visit = 1 + max(0, self.bits - 10) // 4  # in large networks what is needed lies far apart in memory
         # A path has fewer trunks than there are vertices, so hops never outweigh a microsecond.
         weights = [max(1, delay) * (count + 1) + 1 for delay in topology.delays]
         self.far = (sum(weights) + 1) << self.bits

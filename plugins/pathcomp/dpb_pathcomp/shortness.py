@@ -19,6 +19,9 @@ from dpb_pathcomp.problem import GaveUp, Work
 MIDDLES = 24
 """So many vertices are tried as the middle of a tree."""
 
+VISIT = 15
+"""The work of a visit, in steps as the searches count them."""
+
 
 def keeps(topology: Topology, edges: Sequence[int], demand: Demand) -> bool:
     """Whether a tree keeps the demand's constraints."""
@@ -44,6 +47,8 @@ class Quickest:
 
     def _search(self, start: int) -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
         """Return for what can be reached from *start* the delay, and the edge and vertex by which one comes there."""
+        if self._work.left < VISIT * self._topology.vertices:  # most often all of them are reached
+            raise GaveUp
         away, back = self._need if start == self.places[0] else self._need[::-1]
         delays, ways = {start: 0}, {}
         upstream, downstream = self._residual.upstream, self._residual.downstream
@@ -66,9 +71,7 @@ class Quickest:
                     delays[other] = step
                     ways[other] = (edge, vertex)
                     heappush(heap, (step, other))
-        self._work.left -= 15 * len(done)
-        if self._work.left < 0:
-            raise GaveUp
+        self._work.left -= VISIT * len(done)
         return delays, ways
 
     def too_far(self, most: int) -> tuple[int, int, int] | None:

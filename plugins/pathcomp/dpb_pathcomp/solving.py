@@ -52,7 +52,7 @@ def solve(engine: Searches, mirror: Mirror, demand: Demand, ends: Ends, work: Wo
         left_out: list[int] = []
         while len(left_out) < ROUNDS and work.left > 0:
             grown = engine.grow(problem, left_out)
-            work.left -= (mirror.visit + 4) * grown.visits
+            work.left -= (2 * mirror.visit - 1) * grown.visits
             if grown.missing:
                 if not left_out:
                     return Solved(problem, [], True, near=grown.near)
