@@ -72,11 +72,12 @@ class Strand:
 def tune_interpreter() -> None:
     """Set the interpreter for a process that is a broker.
 
-    The event loop of an interface must not wait five milliseconds for a thread that plans. And a define makes hundreds
-    of objects that live as long as their service: the collector's default of a search every 700 costs more than the
-    cycles that it finds.
+    A thread that plans keeps the interpreter until another has asked for it so long. A define on another network asks
+    some fifteen times (each statement of the store's, each hand-over between threads): with the default of five
+    milliseconds it would take nearly a tenth of a second. And a define makes hundreds of objects that live as long as
+    their service: the collector's default of a search every 700 costs more than the cycles that it finds.
     """
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.0002)
     gc.set_threshold(20_000, 10, 10)
 
 
