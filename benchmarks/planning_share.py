@@ -1,0 +1,175 @@
+"""What one aggregator's planning costs the services of another: one is flooded with the dearest requests.
+
+A broker with two aggregators: a ring of six switches, and a Barabasi-Albert network whose trunks are thin. Clients ask
+the second for services of many terminals with unequal rates, one after the other without a pause; meanwhile services
+are made, defined and released on the ring. Told is how long their defines take with the flood and without, in
+alternating blocks. What the flood needs is one thread; so half of a processor, or another one, is the ring's share:
+twice the time at the most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+from bench_broker import Broker, Client, broker, configuration, ms, ring, segment, show
+
+from dpb_framework.testing.topologies import barabasi_albert
+
+SMALL = [f"r{number}" for number in range(6)]
+LABELS = [{"start": 1, "count": 300}]
+
+
+def settings(switches: Sequence[str], store: str, engine: str) -> str:
+    """The configuration: both aggregators plan with `adaptive`, in the engine asked for; `bast` for itself."""
+    text = configuration({name: [] for name in (*SMALL, *switches)} | {"wan": SMALL, "big": switches}, store)
+    chosen = 'algorithm = "bast"\n'
+    if engine != "bast":
+        chosen = f'algorithm = "adaptive"\nalgorithm-settings = {{ engine = "{engine}" }}\n'
+    return text.replace("inferiors = ", f"{chosen}inferiors = ")
+
+
+def build(client: Client, switches: Sequence[str], seed: int) -> None:
+    """Make the ring, and the large network with trunks of 10 to 60 Mbit/s and a terminal at each switch."""
+    ring(client, SMALL)
+    random = Random(seed)
+    topology, _ = barabasi_albert(len(switches), 2, seed=seed)
+    for name in switches:
+        client.send("PUT", f"/api/v1/networks/{name}/terminals/access", {"place": "access"})
+        client.send("PUT", f"/api/v1/networks/big/terminals/{name}", {"place": f"{name}:access"})
+    for edge, ends in enumerate(zip(topology.tails, topology.heads, strict=True)):
+        for end in ends:
+            client.send("PUT", f"/api/v1/networks/{switches[end]}/terminals/t{edge}", {"place": f"t{edge}"})
+        start, end = (f"{switches[vertex]}:t{edge}" for vertex in ends)
+        trunk = {"start": start, "end": end, "delay": 5, "labels": LABELS}
+        trunk |= {way: random.choice((10, 20, 30, 40, 60)) for way in ("upstream", "downstream")}
+        client.send("PUT", f"/api/v1/networks/big/trunks/t{edge}", trunk)
+
+
+class Flood:
+    """Clients that ask the large network for services without a pause, and give up at once what they get."""
+
+    def __init__(self, serving: Broker, switches: Sequence[str], clients: int, seed: int) -> None:
+        self._serving = serving
+        self._switches = switches
+        self._over = threading.Event()
+        self.took: list[float] = []
+        self._threads = [threading.Thread(target=self._ask, args=(Random(seed + n), n)) for n in range(clients)]
+
+    def __enter__(self) -> Flood:
+        for thread in self._threads:
+            thread.start()
+        while not self.took:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, random: Random, label: int) -> None:
+        address = self._serving.url.removeprefix("http://")
+        with closing(http.client.HTTPConnection(address)) as connection:
+
+            def send(path: str, body: object = None) -> bytes:
+                connection.request("POST", f"/network/big/{path}", json.dumps(body or {}))
+                return connection.getresponse().read()
+
+            while not self._over.is_set():
+                service = f"service/{json.loads(send('create-service'))['service-id']}"
+                begin = time.perf_counter()
+                send(f"{service}/define", self._request(random, label))
+                self.took.append(time.perf_counter() - begin)
+                send(f"{service}/release")
+
+    def _request(self, random: Random, label: int) -> object:
+        ends = random.sample(self._switches, random.choice((8, 9, 10, 11, 12)))
+        return {
+            "segment": [
+                {
+                    "terminal-name": name,
+                    "label": label + 1,
+                    "ingress-bw": random.choice((5, 10, 11)),
+                    "egress-bw": random.choice((5, 10, 12)),
+                }
+                for name in ends
+            ]
+        }
+
+
+def defines(client: Client, seconds: float) -> list[float]:
+    """Make, define and release services on the ring for so long; the seconds of each define."""
+    took = []
+    body = segment(SMALL[:3], 1)
+    over = time.perf_counter() + seconds
+    while time.perf_counter() < over:
+        id_ = client.ask("POST", "/network/wan/create-service")["service-id"]
+        begin = time.perf_counter()
+        client.send("POST", f"/network/wan/service/{id_}/define", body)
+        took.append(time.perf_counter() - begin)
+        client.send("POST", f"/network/wan/service/{id_}/release")
+        client.send("GET", f"/network/wan/service/{id_}/await-status?acceptable=RELEASED&timeout-millis=30000")
+    return took
+
+
+def measure(engine: str, asked: argparse.Namespace) -> dict[str, object]:
+    """Alternate blocks with the flood and without."""
+    switches = [f"s{number}" for number in range(asked.switches)]
+    with (
+        broker(settings(switches, asked.store, engine), asked.folder) as serving,
+        closing(Client(serving.url)) as client,
+    ):
+        build(client, switches, asked.seed)
+        defines(client, 1)
+        if engine == "auto":
+            with Flood(serving, switches, 1, asked.seed):
+                time.sleep(asked.compiling)  # machine code may have to be made first
+        alone: list[float] = []
+        beside: list[float] = []
+        flooding: list[float] = []
+        for block in range(asked.blocks):
+            alone += defines(client, asked.seconds)
+            with Flood(serving, switches, asked.clients, asked.seed + 100 * block) as flood:
+                beside += defines(client, asked.seconds)
+            flooding += flood.took
+    tail: Callable[[list[float]], float] = lambda found: statistics.quantiles(found, n=20)[-1]  # noqa: E731
+    return {
+        "define without the flood, median / p95, ms": f"{ms(statistics.median(alone))} / {ms(tail(alone))}",
+        "define beside the flood, median / p95, ms": f"{ms(statistics.median(beside))} / {ms(tail(beside))}",
+        "times as long (p95)": f"{statistics.median(beside) / statistics.median(alone):.2f}"
+        f" ({tail(beside) / tail(alone):.2f})",
+        "the flood's own defines, median / most, ms": f"{ms(statistics.median(flooding))} / {ms(max(flooding))}",
+        "defines beside the flood": len(beside),
+    }
+
+
+def main() -> None:
+    """Measure as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--switches", type=int, default=128, help="of the flooded network")
+    parser.add_argument("--clients", type=int, default=4, help="that flood it")
+    parser.add_argument("--blocks", type=int, default=4, help="with the flood, and as many without")
+    parser.add_argument("--seconds", type=float, default=4, help="that each block takes")
+    parser.add_argument("--compiling", type=float, default=20, help="seconds before the blocks where numba is used")
+    parser.add_argument("--engine", action="append", choices=["bast", "python", "auto"])
+    parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("build"), help="where the database lies")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    names = {"bast": "bast", "python": "adaptive, plain Python", "auto": "adaptive, numba"}
+    figures = {names[engine]: measure(engine, asked) for engine in asked.engine or names}
+    show("planning_share", {"store": asked.store, **figures}, asked.json)
+
+
+if __name__ == "__main__":
+    main()
