@@ -40,6 +40,7 @@ SWITCH_FAULTS = {
     "lost": "no answer, and it was done",
     "expired": "401",
     "html": "200 with HTML",
+    "slow": "the right answer, but late (an answer that comes too late is as one that is lost)",
     "race": "another client is faster: what is to be made is there already, what is to be deleted is gone",
     "rebooted": "the switch restarts with its configuration, and does not answer",
     "restarted": "the switch restarts without its configuration, and does not answer",
@@ -52,6 +53,10 @@ APPLICATION_FAULTS = {
     "lost": "no answer, and it was done",
     "html": "200 with HTML",
 }
+
+
+SLOW = 0.1
+"""By how many seconds a slow answer is late."""
 
 
 class Faults:
@@ -125,6 +130,9 @@ class EmulatedSwitch:
             list(app(environ, lambda *_: None))
         if kind == "race":
             self._race(environ)
+            return app(environ, start_response)
+        if kind == "slow":
+            time.sleep(SLOW)
             return app(environ, start_response)
         if kind in ("rebooted", "restarted"):
             self.device.restart(keep=kind == "rebooted")
