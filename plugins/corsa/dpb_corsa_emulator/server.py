@@ -6,10 +6,12 @@ import logging
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cheroot.errors import FatalSSLAlert
 from cheroot.makefile import MakeFile
 from cheroot.ssl import Adapter
 from cheroot.wsgi import Gateway_10, Server
@@ -35,6 +37,7 @@ class Tls(_adapter):  # type: ignore[misc]
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.load_cert_chain(certificate, key)
+        self._made: weakref.WeakSet[ssl.SSLSocket] = weakref.WeakSet()
 
     def bind(self, sock: Any) -> Any:
         """The listening socket stays as it is."""
@@ -42,7 +45,20 @@ class Tls(_adapter):  # type: ignore[misc]
 
     def wrap(self, sock: Any) -> tuple[Any, dict[str, str]]:
         """Make a connection one of TLS."""
-        return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), self.get_environ()
+        try:
+            # Of a client that has gone meanwhile the standard library leaves a socket that nobody can close.
+            sock.getpeername()
+        except OSError as gone:
+            sock.close()
+            raise FatalSSLAlert(str(gone)) from None
+        made = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        self._made.add(made)
+        return made, self.get_environ()
+
+    def end(self) -> None:
+        """Close the connections that cheroot has forgotten: those whose answer ended while the server did."""
+        for sock in list(self._made):
+            sock.close()
 
     def get_environ(self) -> dict[str, str]:
         """What WSGI is told."""
@@ -89,11 +105,16 @@ def serve(address: tuple[str, int], application: Any, certificate: Path, key: Pa
     )
     https.nodelay = True
     https.gateway = Gateway
-    https.ssl_adapter = Tls(certificate, key)
+    tls = https.ssl_adapter = Tls(certificate, key)
     https.max_request_body_size = MAX_BODY
     https.prepare()
     threading.Thread(target=https.serve, name="https", daemon=True).start()
-    return https.socket.getsockname()[1], https.stop
+
+    def stop() -> None:
+        https.stop()
+        tls.end()
+
+    return https.socket.getsockname()[1], stop
 
 
 def cut(environ: dict[str, Any]) -> None:
