@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -250,3 +253,28 @@ def test_what_is_wrong_is_told() -> None:
     book.hold(1, "me", [])
     book.remove("a")
     assert set(book.terminals) == {"b", "c"}
+
+
+def test_who_holds_what_may_be_asked_while_it_changes() -> None:
+    book = book_with_quotas()
+    before, ended = sys.getswitchinterval(), threading.Event()
+
+    def change() -> None:
+        for _ in range(20):
+            for service in range(1, 100):
+                book.hold(service, "me", [Segment.of(("c", service, 1, 1), ("c", service + 100, 1, 1))])
+            for service in range(1, 100):
+                book.hold(service, "me", [])
+        ended.set()
+
+    sys.setswitchinterval(1e-6)
+    try:
+        thread = threading.Thread(target=change)
+        thread.start()
+        while not ended.is_set() and thread.is_alive():
+            assert all(1 <= service < 100 for service in book.holders.values())
+        thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert ended.is_set()
+    assert not book.holders

@@ -70,7 +70,7 @@ class AttemptingService(DrivenService["Aggregator"]):
 
     def handles(self) -> set[str]:
         """The handles of all parts of all attempts."""
-        return {part.record.handle for attempt in self._attempts.values() for part in attempt.parts}
+        return {part.record.handle for attempt in self._attempts.copy().values() for part in attempt.parts}
 
     def _held(self) -> list[Segment]:
         return [*super()._held(), *self._lingering]

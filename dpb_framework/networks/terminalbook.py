@@ -81,8 +81,9 @@ class TerminalBook:
 
     @property
     def holders(self) -> dict[Circuit, int]:
-        """Each circuit that is held, with its service."""
-        return {Circuit(name, label): s for name, labels in self._labels.items() for label, s in labels.items()}
+        """Each circuit that is held, with its service. May be asked by any thread."""
+        held = [(name, labels.copy()) for name, labels in self._labels.copy().items()]
+        return {Circuit(name, label): service for name, labels in held for label, service in labels.items()}
 
     def labels_held(self, name: str) -> Mapping[int, int]:
         """The labels of a terminal that are taken, each with its service."""
