@@ -142,7 +142,8 @@ def test_labs_side_by_side_do_not_meet(lab: Lab) -> None:
 # -- the end ------------------------------------------------------------------------------------
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in the background ignores it
 from dpb_lab.lab import Lab, missing
 from dpb_lab.meters import exhausted
 with Lab() as lab:
