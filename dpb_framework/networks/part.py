@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dpb_framework.contracts import Network, Service, Subservice
 from dpb_framework.errors import CommitFailed, ServiceGone, ServiceUnknown, Stopped, TimedOut, Unreachable
@@ -18,6 +18,8 @@ from dpb_framework.runtime import nothing
 
 if TYPE_CHECKING:
     from dpb_framework.networks.attempts import AttemptingService
+
+T = TypeVar("T")
 
 RETRY = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further try to reach an inferior network, or to ask again for what it refused."""
@@ -100,12 +102,12 @@ class Part:
 
     # -- asking
 
-    def _ask(self, reply: Reply[object], then: Callable[[object], None]) -> None:
+    def _ask(self, reply: Reply[T], then: Callable[[T], None]) -> None:
         self.busy = True
         network = self.owner.network
         reply.then(lambda came: network.strand.post(partial(self._answered, came, then)))
 
-    def _answered(self, reply: Reply[object], then: Callable[[object], None]) -> None:
+    def _answered(self, reply: Reply[T], then: Callable[[T], None]) -> None:
         self.busy = False
         error = reply.error
         if error is None:
@@ -173,27 +175,27 @@ class Part:
         elif service.desired is Desired.DORMANT:
             self._define_again(service, status)
         elif service.change is Change.PREPARED and commits:
-            self._ask(service.commit(SYSTEM), _nothing)  # type: ignore[arg-type]
+            self._ask(service.commit(SYSTEM), _nothing)
         elif service.change in (Change.PREPARED, Change.PREPARING) and aborts and not commits:
-            self._ask(service.abort(SYSTEM), _nothing)  # type: ignore[arg-type]
+            self._ask(service.abort(SYSTEM), _nothing)
         elif service.change in (Change.COMMITTING, Change.ABORTING) or (service.change is Change.PREPARING and commits):
             return
         elif commits and not self.record.segment.same_as(service.segment) and status in _ESTABLISHED:
-            self._ask(service.prepare(self.record.segment, SYSTEM), _nothing)  # type: ignore[arg-type]
+            self._ask(service.prepare(self.record.segment, SYSTEM), _nothing)
         elif active and service.desired is Desired.INACTIVE:  # also while a change waits for its decision
-            self._ask(service.activate(SYSTEM), _nothing)  # type: ignore[arg-type]
+            self._ask(service.activate(SYSTEM), _nothing)
         elif not active and service.desired is Desired.ACTIVE:
-            self._ask(service.deactivate(SYSTEM), _nothing)  # type: ignore[arg-type]
+            self._ask(service.deactivate(SYSTEM), _nothing)
         elif self.lost is not None:  # only the answer was lost: nothing else would tell that contact is back
-            self._ask(self.inferior.find(self.record.handle), self._found_again)  # type: ignore[arg-type]
+            self._ask(self.inferior.find(self.record.handle), self._found_again)
 
     def _find_or_create(self) -> None:
         """Look first if the inferior may have it: there it may still have the segment from before a change."""
         if self._absent:
             self.touched, self._absent = True, False
-            self._ask(self.inferior.create(SYSTEM, self.record.handle, self.record.segment), self._take)  # type: ignore[arg-type]
+            self._ask(self.inferior.create(SYSTEM, self.record.handle, self.record.segment), self._take)
         else:
-            self._ask(self.inferior.find(self.record.handle), self._found_to_bring)  # type: ignore[arg-type]
+            self._ask(self.inferior.find(self.record.handle), self._found_to_bring)
 
     def _found_to_bring(self, service: object) -> None:
         if service is None:
@@ -213,7 +215,7 @@ class Part:
         if service.error is not None:
             self.refused = service.error
         else:
-            self._ask(service.define(self.record.segment, SYSTEM), _nothing)  # type: ignore[arg-type]
+            self._ask(service.define(self.record.segment, SYSTEM), _nothing)
 
     def prepare(self) -> None:
         """Make the inferior ready to change to this part's segment (its service is another attempt's)."""
@@ -221,9 +223,9 @@ class Part:
             return
         service = self.service
         if service is None:
-            self._ask(self.inferior.find(self.record.handle), self._found_to_prepare)  # type: ignore[arg-type]
+            self._ask(self.inferior.find(self.record.handle), self._found_to_prepare)
         else:
-            self._ask(service.prepare(self.record.segment, SYSTEM), self._is_prepared)  # type: ignore[arg-type]
+            self._ask(service.prepare(self.record.segment, SYSTEM), self._is_prepared)
 
     def _found_to_prepare(self, service: object) -> None:
         if service is None:
@@ -248,12 +250,12 @@ class Part:
             if not self.touched:
                 self.gone = True
             elif self._again:
-                self._ask(self.inferior.find(self.record.handle), self._found_to_remove)  # type: ignore[arg-type]
+                self._ask(self.inferior.find(self.record.handle), self._found_to_remove)
         elif service.status is Status.RELEASED:
             self._unwatch()
             self.gone = True
         elif service.desired is not Desired.RELEASED and self._again:
-            self._ask(service.release(SYSTEM), _nothing)  # type: ignore[arg-type]
+            self._ask(service.release(SYSTEM), _nothing)
 
     def _found_to_remove(self, service: object) -> None:
         if service is None:
