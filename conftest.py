@@ -20,6 +20,9 @@ if "DPB_TESTS_FOLDER" not in os.environ:
 for _variable in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
     os.environ[_variable] = os.environ["DPB_TESTS_FOLDER"]
 
+# Values are frozen at run time too, in every process of the tests: whoever changes one in place is found here.
+os.environ.setdefault("DPB_GUARD_VALUES", "1")
+
 settings.register_profile("soak", max_examples=2000, deadline=None)
 settings.register_profile("quick", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

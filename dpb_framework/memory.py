@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import uuid
+from bisect import bisect_right, insort
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -28,9 +30,8 @@ from dpb_framework.model import Event
 from dpb_framework.reply import Reply
 
 KEEP = 10_000
-"""So many of each network's last events are kept at least; up to `_SLACK` more before the oldest are let go."""
+"""So many of each network's last events are kept."""
 
-_SLACK = 2_000
 _KEPT: Reply[None] = Reply.of(None)
 
 
@@ -51,7 +52,7 @@ class MemoryStore(Store):
         self._networks = self._tables[NetworkRecord]
         self._services = self._tables[ServiceRecord]
         self._attempts: dict[Key, dict[int, AttemptRecord]] = {}
-        self._events: dict[str, dict[int, Event]] = {}  # by number, in the order of the numbers
+        self._events: dict[str, deque[Event]] = {}  # in the order of their numbers
         # What a put does, by table: a call each, because this is the inner loop of benchmarks.
         self._put: dict[type[Record], Callable[[Any], None]] = {
             table: self._putter(rows) for table, rows in self._tables.items()
@@ -86,7 +87,7 @@ class MemoryStore(Store):
                 for service, attempts in self._attempts.items()
                 for number, record in attempts.items()
             }
-            last = {key[0]: next(reversed(self._events.get(key[0], {})), 0) for key in self._networks}
+            last = {key[0]: _last(self._events.get(key[0])) for key in self._networks}
         return Contents({table: [rows[key] for key in sorted(rows)] for table, rows in tables.items()}, last)
 
     def submit(self, batch: Batch) -> Reply[None]:
@@ -109,11 +110,11 @@ class MemoryStore(Store):
             events = self._events.get(network)
             if not events:
                 return ()
-            first, last = next(iter(events)), next(reversed(events))
+            first = events[0].number
             if after + 1 < first and first > 1:
                 return None
-            present = (events[number] for number in range(max(after + 1, first), last + 1) if number in events)
-            return tuple(islice(present, max(limit, 0)))
+            start = bisect_right(events, after, key=lambda event: event.number)
+            return tuple(islice(events, start, start + max(limit, 0)))
 
     def items(self, namespace: str) -> Mapping[str, Item]:
         """Return the items of a namespace by name."""
@@ -190,21 +191,27 @@ class MemoryStore(Store):
         event = record.event
         events = self._events.get(event.network)
         if events is None:
-            events = self._events[event.network] = {}
-        number = event.number
-        if number not in events and events and number < next(reversed(events)):
+            events = self._events[event.network] = deque(maxlen=KEEP)
+        if events and event.number <= events[-1].number:
             # Out of order, which a network never does: what is kept stays sorted all the same.
-            events = self._events[event.network] = dict(sorted([*events.items(), (number, event)]))
-        events[number] = event
-        if len(events) > KEEP + _SLACK:
-            for oldest in tuple(islice(events, _SLACK)):
-                del events[oldest]
+            self._drop_event(record.key)
+            if len(events) == KEEP:
+                oldest = events.popleft()
+                event = max(event, oldest, key=lambda other: other.number)
+            insort(events, event, key=lambda other: other.number)
+        else:
+            events.append(event)
+
+    def _drop_event(self, key: Key) -> None:
+        events = self._events.get(key[0], ())
+        for event in [event for event in events if event.number == key[1]]:
+            self._events[key[0]].remove(event)
 
     def _drop(self, table: type[Record], key: Key) -> None:
         if table is AttemptRecord:
             self._attempts.get(key[:2], {}).pop(key[2], None)
         elif table is EventRecord:
-            self._events.get(key[0], {}).pop(key[1], None)
+            self._drop_event(key)
         else:
             self._tables[table].pop(key, None)
         if table is ServiceRecord:
@@ -222,3 +229,7 @@ class MemoryStore(Store):
             if table is not Item:
                 for key in [key for key in rows if key[0] == network]:
                     del rows[key]
+
+
+def _last(events: Sequence[Event] | None) -> int:
+    return events[-1].number if events else 0

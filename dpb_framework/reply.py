@@ -18,14 +18,16 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("dpb.runtime")
 _lock = threading.Lock()
-_thread = threading.local()
 
 
-def forbid_blocking(forbidden: bool) -> bool:
-    """Mark this thread as one that must not block on a reply; return what the mark was before."""
-    before = getattr(_thread, "forbidden", False)
-    _thread.forbidden = forbidden
-    return before
+class _Thread(threading.local):
+    """What is known of the running thread."""
+
+    forbidden = False
+    """Whether it does the kernel's work now, and must not block on a reply."""
+
+
+THREAD = _Thread()
 
 
 class Reply(Generic[T]):
@@ -122,7 +124,7 @@ class Reply(Generic[T]):
         For people, scripts and tests; `timeout` in seconds. A kernel thread must not call it.
         """
         if not self._settled:
-            if getattr(_thread, "forbidden", False):
+            if THREAD.forbidden:
                 raise RuntimeError("a kernel thread must not block on a reply: use then()")
             arrived = threading.Event()
             self.then(lambda _: arrived.set())

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from dpb_framework.errors import Stopped
-from dpb_framework.reply import Reply, forbid_blocking
+from dpb_framework.reply import THREAD, Reply
 
 T = TypeVar("T")
 Task = Callable[[], None]
@@ -45,7 +45,9 @@ class Strand:
     def post(self, task: Task) -> None:
         """Run *task* in this thread, with whatever else waits; or leave it to the thread that runs the strand now."""
         self._tasks.append(task)
-        self._drain()
+        # Who finds the strand busy has queued the task before: the other thread looks again after it lets go.
+        if not self._busy.locked():
+            self._drain()
 
     def hand_over(self, task: Task, runtime: Runtime) -> None:
         """Queue *task* now and let a worker run it: for threads that must not do the kernel's work."""
@@ -54,9 +56,10 @@ class Strand:
 
     def _drain(self) -> None:
         tasks, busy = self._tasks, self._busy
-        # Who finds the strand busy has queued the task before: the other thread looks again after it lets go.
-        while tasks and busy.acquire(blocking=False):
-            before = forbid_blocking(True)
+        while tasks and busy.acquire(False):
+            before = THREAD.forbidden
+            if not before:
+                THREAD.forbidden = True
             try:
                 while tasks:
                     task = tasks.popleft()
@@ -65,7 +68,8 @@ class Strand:
                     except Exception:  # the strand must outlive a faulty task; the log tells of it
                         _logger.exception("a task of the kernel failed")
             finally:
-                forbid_blocking(before)
+                if not before:
+                    THREAD.forbidden = False
                 busy.release()
 
 

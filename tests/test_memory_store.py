@@ -48,3 +48,19 @@ class TestMemoryStore(StoreContract):
             store.submit(Batch([EventRecord(Event("net", number, EventKind.TRUNK))]))
         assert [event.number for event in store.events("net", 0, 10)] == [1, 2, 3]
         assert store.load().last_events == {"net": 3}
+
+    def test_an_event_out_of_order_takes_its_place_also_where_no_more_are_kept(self, store):
+        def put(*numbers):
+            store.submit(Batch([EventRecord(Event("net", n, EventKind.TERMINAL, {"name": str(n)})) for n in numbers]))
+
+        store.submit(Batch([NetworkRecord("net", "switch")]))
+        put(2, 5, 3)
+        assert [event.number for event in store.events("net", 1, 9)] == [2, 3, 5]
+        put(3)
+        assert [event.number for event in store.events("net", 1, 9)] == [2, 3, 5]
+        put(*range(6, KEEP + 8))
+        put(4)
+        assert [event.number for event in store.events("net", 7, 2)] == [8, 9]
+        assert len(store.events("net", 8, KEEP)) == KEEP - 1
+        store.submit(Batch(drops=[(EventRecord, ("net", KEEP + 7))]))
+        assert store.load().last_events == {"net": KEEP + 6}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpb_framework.contracts import Batch, EventRecord, ServiceRecord
 from dpb_framework.errors import BadArgument, NoCapacity, SegmentInvalid
 from dpb_framework.model import (
     MAX_KBPS,
@@ -23,6 +26,9 @@ from dpb_framework.model import (
     kbps,
     mbps,
 )
+from dpb_framework.model import value as values
+from dpb_framework.model.lifecycle import Status
+from dpb_framework.model.service import Change
 
 # -- rates ----------------------------------------------------------------------------------------
 
@@ -232,3 +238,44 @@ def test_conditions_have_an_order() -> None:
         Condition("unconfirmed", "a"),
         Condition("unconfirmed", "b"),
     ]
+
+
+# -- values as such ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", [Circuit, Segment, Terminal, Trunk, Fault, ServiceRecord, EventRecord, Batch])
+def test_tests_find_whoever_changes_a_value_in_place(of: type) -> None:
+    name = attrs.fields(of)[0].name
+    value = object.__new__(of)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(value, name, "other")
+
+
+@pytest.mark.parametrize("options", [{}, {"order": True}, {"cache_hash": True}])
+def test_an_unguarded_value_is_the_same_but_for_the_guard(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rated() -> type:
+        body = {"__annotations__": {"name": "str", "rate": "int"}, "rate": attrs.field(default=5, converter=int)}
+        return values.value(type("Rated", (), body), **options)
+
+    guarded = rated()
+    monkeypatch.setattr(values, "GUARDED", False)
+    plain = rated()
+    for made in (guarded, plain):
+        one, same, other = made("a", "1"), made("a", 1), made("b")
+        assert (one == same, hash(one) == hash(same), one == other) == (True, True, False)
+        assert attrs.evolve(one, name="b", rate=5) == other
+        assert not hasattr(one, "__dict__")
+        if options.get("order"):
+            assert one < other
+        else:
+            with pytest.raises(TypeError):
+                _ = one < other
+    assert repr(plain("a", 1)) == repr(guarded("a", 1))
+
+
+def test_a_word_is_found_by_its_text() -> None:
+    assert {Change.NONE: 1}["none"] == 1
+    assert {"ACTIVE": 2}[Status.ACTIVE] == 2
+    assert hash(Change.NONE) == hash("none")

@@ -11,10 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
+
+from dpb_framework.model.value import value
 
 
-@frozen
+@value
 class Topology:
     """The shape of a network: vertices 0 to `vertices`-1 and undirected edges 0 to len(tails)-1.
 
@@ -41,7 +43,7 @@ class Topology:
         return around
 
 
-@frozen
+@value
 class Residual:
     """What is left of each edge, kbit/s: upstream (tail to head) and downstream. An edge with zero both ways is out.
 
@@ -71,7 +73,7 @@ class Residual:
         return Residual(up, down, self.upstream_capacity, self.downstream_capacity)
 
 
-@frozen
+@value
 class Demand:
     """What is asked for: distinct vertices, with the rates (kbit/s) of what enters and leaves at each.
 
@@ -94,7 +96,7 @@ class Demand:
     max_delay: int | None = None
 
 
-@frozen
+@value
 class Tree:
     """An answer: the edges of a tree that joins the demand's vertices, every leaf one of them.
 
@@ -106,7 +108,7 @@ class Tree:
     note: str = ""
 
 
-@frozen
+@value
 class NoTree:
     """There is no answer. `proved` when none exists, not only none was found; `reason` is one line for people."""
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import field
 
 from dpb_framework.errors import DpbError
 from dpb_framework.model import TrafficFlow
+from dpb_framework.model.value import value
 
 
 class Capability(Enum):
@@ -31,7 +32,7 @@ class Capability(Enum):
     """Tells `watch` listeners of ports and of the device itself."""
 
 
-@frozen(order=True)
+@value(order=True)
 class Channel:
     """A fabric's interface, in canonical form, and a label on it."""
 
@@ -46,7 +47,7 @@ def _channels(value: Mapping[Channel, TrafficFlow]) -> Mapping[Channel, TrafficF
     return dict(value)
 
 
-@frozen
+@value
 class Bridge:
     """What a fabric makes of a service: channels that form one broadcast domain, each with its rates (kbit/s).
 

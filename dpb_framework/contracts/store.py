@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
-from attrs import Factory, field, frozen
+from attrs import field
 
 from dpb_framework.model import Change, Desired, Event, Fault, NetworkModel, Segment, Status, Terminal, Trunk, Tunnel
+from dpb_framework.model.value import value
+from dpb_framework.model.word import Word
 from dpb_framework.reply import Reply
 
 Key: TypeAlias = tuple[Any, ...]
 
 
-@frozen
+@value
 class NetworkRecord:
     """A network that this store knows. `last_service` is the greatest service id ever issued."""
 
@@ -34,7 +36,7 @@ class NetworkRecord:
         return (self.name,)
 
 
-@frozen
+@value
 class TerminalRecord:
     """A network's terminal."""
 
@@ -47,7 +49,7 @@ class TerminalRecord:
         return (self.network, self.terminal.name)
 
 
-@frozen
+@value
 class TrunkRecord:
     """An aggregator's trunk with its labels."""
 
@@ -60,7 +62,7 @@ class TrunkRecord:
         return (self.network, self.trunk.name)
 
 
-@frozen
+@value
 class ServiceRecord:
     """A service: its owner, where it is wanted, and where it was last seen.
 
@@ -84,7 +86,7 @@ class ServiceRecord:
         return (self.network, self.id)
 
 
-class Role(str, Enum):
+class Role(Word):
     """What a segment or an attempt is to its service."""
 
     CURRENT = "current"
@@ -93,7 +95,7 @@ class Role(str, Enum):
     """An attempt that is being removed; it holds what it took until every inferior has confirmed."""
 
 
-@frozen
+@value
 class SegmentRecord:
     """The circuits of a service; `role` is CURRENT or NEXT.
 
@@ -112,7 +114,7 @@ class SegmentRecord:
         return (self.network, self.service, self.role)
 
 
-@frozen
+@value
 class Subservice:
     """A part of an attempt: what an inferior network is to do, under which handle. Its segment has no constraints."""
 
@@ -130,7 +132,7 @@ def _parts(values: Iterable[Subservice]) -> tuple[Subservice, ...]:
     return tuple(values)
 
 
-@frozen
+@value
 class AttemptRecord:
     """One try to realise a segment: its tunnels and its subservices."""
 
@@ -147,7 +149,7 @@ class AttemptRecord:
         return (self.network, self.service, self.number)
 
 
-@frozen
+@value
 class EventRecord:
     """An event, written in the transaction that it tells of. `at` is Unix time in microseconds."""
 
@@ -160,7 +162,7 @@ class EventRecord:
         return (self.event.network, self.event.number)
 
 
-@frozen
+@value
 class ModelRecord:
     """The last known model of an aggregator's inferior network."""
 
@@ -174,7 +176,7 @@ class ModelRecord:
         return (self.network, self.inferior)
 
 
-@frozen
+@value
 class Item:
     """An entry of a plugin's table: plain JSON data with a version that its writer counts from 1."""
 
@@ -215,7 +217,7 @@ TABLES: tuple[type[Record], ...] = (
 """Every table. All records but Item belong to a network; segments and attempts belong to a service."""
 
 
-@frozen
+@value
 class Batch:
     """A transaction: records to put (made, or replaced by key) and (table, key) pairs to drop.
 
@@ -226,11 +228,11 @@ class Batch:
 
     puts: Sequence[Record] = ()
     drops: Sequence[tuple[type[Record], Key]] = ()
-    expects: Mapping[tuple[str, str], int] = Factory(dict)
+    expects: Mapping[tuple[str, str], int] = MappingProxyType({})
     lazy: bool = False
 
 
-@frozen
+@value
 class Contents:
     """All that is stored, but for the events: for each table its records in the order of their keys.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 
-from attrs import frozen
-
 from dpb_framework.errors import BadArgument
+from dpb_framework.model.value import value
 
 MAX_KBPS = 10**12
 """The greatest rate that is believed, in kbit/s (a petabit a second): more is a slip of the pen."""
@@ -15,7 +14,7 @@ MAX_KBPS = 10**12
 _PLAIN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,30})?")
 
 
-@frozen
+@value
 class TrafficFlow:
     """The rates of one circuit, int kbit/s: ingress is into the network, egress out of it."""
 

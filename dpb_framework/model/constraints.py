@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import field, frozen
+from attrs import field
 
 from dpb_framework.errors import SegmentInvalid
+from dpb_framework.model.value import value
 
 MAX_DELAY = 3_600_000_000
 """The greatest delay that may be asked for, in microseconds: an hour."""
@@ -16,7 +17,7 @@ def _names(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(values)))
 
 
-@frozen
+@value
 class Constraints:
     """What a request asks of the tree that carries it; by default nothing.
 

@@ -7,12 +7,11 @@ still forwards.
 
 from __future__ import annotations
 
-from enum import Enum
-
 from dpb_framework.errors import DpbError
+from dpb_framework.model.word import Word
 
 
-class Status(str, Enum):
+class Status(Word):
     """Where a service is."""
 
     DORMANT = "DORMANT"
@@ -30,7 +29,7 @@ STABLE = frozenset({Status.DORMANT, Status.INACTIVE, Status.ACTIVE, Status.FAILE
 """The states in which a service rests."""
 
 
-class Desired(str, Enum):
+class Desired(Word):
     """Where its user wants a service to be; what is stored and survives."""
 
     DORMANT = "DORMANT"
@@ -39,7 +38,7 @@ class Desired(str, Enum):
     RELEASED = "RELEASED"
 
 
-class Step(str, Enum):
+class Step(Word):
     """What moves a service: a command of its user (verbs), or what became of it (participles)."""
 
     DEFINE = "define"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import field, frozen
+from attrs import field
 
 from dpb_framework.model.service import Fault
 from dpb_framework.model.topology import Trunk
+from dpb_framework.model.value import value
 
 
 def _names(values: Iterable[str]) -> tuple[str, ...]:
@@ -18,7 +19,7 @@ def _trunks(values: Iterable[Trunk]) -> tuple[Trunk, ...]:
     return tuple(values)
 
 
-@frozen
+@value
 class Scenario:
     """In what the network differs from how it is now; by default in nothing.
 
@@ -31,7 +32,7 @@ class Scenario:
     added: tuple[Trunk, ...] = field(converter=_trunks, default=())
 
 
-@frozen
+@value
 class Share:
     """What a service would take of a trunk, and what would be left of that then. Rates are kbit/s."""
 
@@ -43,7 +44,7 @@ class Share:
     labels_left: int
 
 
-@frozen
+@value
 class Proposal:
     """What the network says to one segment.
 

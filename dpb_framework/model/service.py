@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field
 
 from dpb_framework.errors import DpbError
 from dpb_framework.model.circuit import Segment
 from dpb_framework.model.lifecycle import Desired, Status
+from dpb_framework.model.value import value
+from dpb_framework.model.word import Word
 
 
-@frozen
+@value
 class Caller:
     """Who gives a command. `system` callers are the broker itself; they own what they make.
 
@@ -36,7 +37,7 @@ ANYBODY = Caller("anonymous", manager=True)
 """A caller whom no access control named: where there is none, anybody may do anything."""
 
 
-@frozen
+@value
 class Fault:
     """Why a service is where it is: an error as data, so that it can be stored and sent.
 
@@ -55,7 +56,7 @@ class Fault:
         return cls("internal", f"internal fault, please report it: {type(error).__name__}: {error}")
 
 
-@frozen(order=True)
+@value(order=True)
 class Condition:
     """Something that holds beside the status.
 
@@ -68,7 +69,7 @@ class Condition:
     text: str = ""
 
 
-class Change(str, Enum):
+class Change(Word):
     """Where a change without interruption is."""
 
     NONE = "none"
@@ -78,7 +79,7 @@ class Change(str, Enum):
     ABORTING = "aborting"
 
 
-@frozen
+@value
 class Totals:
     """What an owner holds in one network, the request in question not counted. Rates are kbit/s."""
 
@@ -88,7 +89,7 @@ class Totals:
     egress: int = 0
 
 
-class EventKind(str, Enum):
+class EventKind(Word):
     """What an event tells of."""
 
     SERVICE = "service"
@@ -97,7 +98,7 @@ class EventKind(str, Enum):
     MODEL = "model"
 
 
-@frozen
+@value
 class Event:
     """Something that happened in a network.
 
@@ -112,7 +113,7 @@ class Event:
     data: Mapping[str, Any] = Factory(dict)
 
 
-@frozen
+@value
 class ServiceView:
     """A service as it is at one moment, for whoever shows or stores it."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field
 
 from dpb_framework.errors import BadArgument
 from dpb_framework.model.circuit import MAX_LABEL
+from dpb_framework.model.value import value
 
 DEFAULT_LABELS: tuple[tuple[int, int], ...] = ((1, 4094),)
 """The labels of a terminal that does not say otherwise: first and last, both included."""
 
 
-@frozen
+@value
 class Terminal:
     """A place where traffic enters a network.
 
@@ -33,7 +34,7 @@ class Terminal:
         return network, terminal
 
 
-@frozen
+@value
 class LabelRange:
     """`count` labels of a trunk: start, start+1, ... at its start are end, end+1, ... at its end."""
 
@@ -50,7 +51,7 @@ class LabelRange:
                 raise BadArgument(f"{path}.{name}", f"labels lie between 0 and {MAX_LABEL}")
 
 
-@frozen
+@value
 class Trunk:
     """A link between terminals of two inferior networks.
 
@@ -73,7 +74,7 @@ class Trunk:
         return f"{start[0]}.{start[1]}-{end[0]}.{end[1]}"
 
 
-@frozen
+@value
 class TrunkUse:
     """A trunk and what is left of it: rates in kbit/s, how many labels are free, which services it carries."""
 
@@ -84,7 +85,7 @@ class TrunkUse:
     services: tuple[int, ...] = ()
 
 
-@frozen
+@value
 class Chord:
     """What lies between two terminals of a network, as a superior may use it.
 
@@ -98,7 +99,7 @@ class Chord:
     delay: int
 
 
-@frozen
+@value
 class Fragment:
     """Terminals that a network can join with each other.
 
@@ -110,14 +111,14 @@ class Fragment:
     chords: tuple[Chord, ...] | None = None
 
 
-@frozen
+@value
 class NetworkModel:
     """A network as its superior sees it: fragments that are not connected with each other."""
 
     fragments: tuple[Fragment, ...] = field(default=())
 
 
-@frozen
+@value
 class Tunnel:
     """A service's share of a trunk: the label at the trunk's start, and kbit/s each way."""
 

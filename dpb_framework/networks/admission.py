@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from dpb_framework.contracts import Demand, Planner, Tree
 from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid, SegmentInvalid
 from dpb_framework.model import Circuit, Constraints, End, Segment, Terminal, TrafficFlow, Tunnel
+from dpb_framework.model.value import value
 from dpb_framework.networks.shape import Shape
 from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.networks.trunkbook import TrunkBook
@@ -32,13 +33,17 @@ class Exclusions:
     circuits: set[Circuit] = field(factory=set)
 
 
+NOTHING = Exclusions()
+"""What is excluded before anything was tried; shared by all, and so never added to."""
+
+
 def _avoiding(out: Exclusions, way: Constraints) -> Exclusions:
     return Exclusions(
         out.edges | set(way.avoid_trunks), out.inferiors | set(way.avoid_networks), out.labels, out.circuits
     )
 
 
-@frozen
+@value
 class PartPlan:
     """What one inferior network is to do, with the names of the chords that were counted on."""
 
@@ -47,7 +52,7 @@ class PartPlan:
     chords: tuple[str, ...] = ()
 
 
-@frozen
+@value
 class Plan:
     """A tree as tunnels and parts."""
 

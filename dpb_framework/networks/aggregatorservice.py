@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -121,7 +121,7 @@ class AggregatorService(ChangingService):
                 self._advance_current(current)
         self._tell_conditions()
 
-    def _kept(self, reply: Reply[None] | None, undo: Undo, error: BaseException | None) -> None:
+    def _kept(self, reply: Reply[Any] | None, undo: Undo, answer: object, error: BaseException | None) -> None:
         """A new command is a new reason to try at once; a decision of our own that failed waits."""
         if error is not None and reply is None:
             self._pause()
@@ -129,7 +129,7 @@ class AggregatorService(ChangingService):
             for attempt in self._attempts.values():
                 for part in attempt.parts:
                     part.at_once()
-        super()._kept(reply, undo, error)
+        super()._kept(reply, undo, answer, error)
 
     def _advance_current(self, current: Attempt) -> None:
         """Keep the parts as they should be, and tell when all are, or when one has failed."""
@@ -169,30 +169,31 @@ class AggregatorService(ChangingService):
         text = fault.text if fault is not None else "it failed"
         return Fault(InferiorFailed.code, str(InferiorFailed(name, text)), {"subnetwork": name, "reason": text})
 
-    def _is_made_again(self, attempt: Attempt, part: Part) -> bool:
-        """Whether what was told of the service does not hold in an inferior that forgot it."""
-        settled = attempt.role is Role.CURRENT and self._change is Change.NONE and self._status is Status.ACTIVE
-        return settled and part.service is not None and not part.is_at(Status.ACTIVE)
-
     def _tell_conditions(self) -> None:
         conditions: list[Condition] = []
         leaving = self._desired in (Desired.DORMANT, Desired.RELEASED)
+        is_active = self._status is Status.ACTIVE
         for attempt in self._attempts.values():
+            current = attempt.role is Role.CURRENT
+            # What was told of the service may not hold in an inferior that forgot it.
+            settled = current and is_active and self._change is Change.NONE
             # Of parts that are wanted no more it is told only, while all are on their way out, who keeps that waiting.
             retired = attempt.role is Role.RETIRED
             if retired and not leaving:
                 continue
             for part in attempt.parts:
-                unasked = part.service is None and part.touched and attempt.role is Role.CURRENT
-                if part.lost is not None or (unasked and self._status is Status.ACTIVE):
-                    text = part.lost.text if part.lost is not None else "not asked yet"
-                    conditions.append(Condition("unconfirmed", part.inferior.name, text))
-                elif self._is_made_again(attempt, part):
+                service = part.service
+                if part.lost is not None:
+                    conditions.append(Condition("unconfirmed", part.inferior.name, part.lost.text))
+                elif service is None:
+                    if part.touched and current and is_active:
+                        conditions.append(Condition("unconfirmed", part.inferior.name, "not asked yet"))
+                elif settled and not part.is_at(Status.ACTIVE):
                     conditions.append(Condition("unconfirmed", part.inferior.name, "it is being made again"))
-                if part.service is not None and part.service.conditions:
+                if service is not None and service.conditions:
                     conditions += [
                         evolve(c, where=c.where if c.where == part.inferior.name else f"{part.inferior.name}/{c.where}")
-                        for c in part.service.conditions
+                        for c in service.conditions
                         if not retired or c.kind == "unconfirmed"
                     ]
         if conditions or self._conditions:

@@ -50,15 +50,17 @@ class BaseNetwork(NetworkKind, Generic[S]):
     """
 
     service_class: type[S]
+    name: str = ""
+    """Its name in this broker."""
 
     def __init__(self, workshop: Workshop) -> None:
-        self._name = workshop.name
+        self.name = workshop.name
         self.workshop = workshop
         self.store = workshop.store
         self.runtime = workshop.runtime
         self.audience = workshop.audience
         self.strand = Strand()
-        self.book = TerminalBook(self._name)
+        self.book = TerminalBook(self.name)
         self.topology = TopologyChanges(self)
         self._services: dict[int, S] = {}
         self._handles: dict[str, S] = {}
@@ -75,11 +77,6 @@ class BaseNetwork(NetworkKind, Generic[S]):
 
     # -- what is told
 
-    @property
-    def name(self) -> str:
-        """Its name in this broker."""
-        return self._name
-
     def terminals(self) -> tuple[str, ...]:
         """The names of its terminals, sorted."""
         return tuple(sorted(self.book.terminals.copy()))
@@ -90,8 +87,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
         if found is not None:
             return found
         if 1 <= id <= self._last_service:
-            raise ServiceGone(self._name, id)
-        raise ServiceUnknown(self._name, id)
+            raise ServiceGone(self.name, id)
+        raise ServiceUnknown(self.name, id)
 
     def services(self, handle_prefix: str = "") -> Sequence[S]:
         """The services there are, by id."""
@@ -124,7 +121,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             if caller.may_change(known.owner):
                 known.once_kept(lambda _: self._found(known, caller, segment, reply))
             else:
-                reply.fail(NotOwner(self._name, known.id, known.owner))
+                reply.fail(NotOwner(self.name, known.id, known.owner))
             return
         service = self.service_class(self, self._last_service + 1, handle, caller.name)
         self._last_service += 1
@@ -136,14 +133,14 @@ class BaseNetwork(NetworkKind, Generic[S]):
                 puts += service.admit_new(segment, caller)
             except Exception as error:
                 if not isinstance(error, DpbError):
-                    _logger.exception("%s: a define failed", self._name)
+                    _logger.exception("%s: a define failed", self.name)
                 self._last_service -= 1
                 reply.fail(error)
                 return
         self._services[service.id] = service
         if handle is not None:
             self._handles[handle] = service
-        service.keep_new(puts, partial(_answer, reply, service))
+        service.keep_new(puts, reply)
 
     def _found(self, known: S, caller: Caller, segment: Segment | None, reply: Reply[Service]) -> None:
         """Answer a create with a handle that *known* has: as it is now, with nothing of it still being committed."""
@@ -151,7 +148,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             self._create(caller, known.handle, segment, reply)
         elif known.desired is Desired.RELEASED:
             problem = f"its handle {known.handle!r} is free again when it is RELEASED; ask again then"
-            reply.fail(ServiceLogic(self._name, known.id, "create", problem))
+            reply.fail(ServiceLogic(self.name, known.id, "create", problem))
         elif segment is None:
             reply.resolve(known)
         else:
@@ -159,7 +156,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
 
     def record(self) -> NetworkRecord:
         """What the store keeps of the network itself."""
-        return NetworkRecord(self._name, self.kind, self._last_service)
+        return NetworkRecord(self.name, self.kind, self._last_service)
 
     def forget(self, service: DrivenService[Any]) -> None:
         """Let a service that was released (or never kept) be gone."""
@@ -198,7 +195,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             if then is not None:
                 self.strand.hand_over(partial(then, settled.error), self.runtime)
             elif settled.error is not None:
-                _logger.error("%s: what was seen could not be stored: %s", self._name, settled.error)
+                _logger.error("%s: what was seen could not be stored: %s", self.name, settled.error)
             if events:
                 self._publish(events, settled.error)
 
@@ -206,7 +203,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
 
     def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:
         """Make the next event, to be put into the batch that it tells of."""
-        event = Event(self._name, self._next_event, kind, data)
+        event = Event(self.name, self._next_event, kind, data)
         self._next_event += 1
         return EventRecord(event, time.time_ns() // 1000)
 
@@ -223,8 +220,10 @@ class BaseNetwork(NetworkKind, Generic[S]):
             return
         self._last_event = events[-1].number
         self._recent.extend(events)
-        watched = self._watchers
-        if self.audience.has("tell_event") or any(watched[event.kind] for event in events):
+        heard = self.audience.has("tell_event")
+        for event in events:
+            heard = heard or bool(self._watchers[event.kind])
+        if heard:
             self._outbox.hand_over(partial(self._tell, events), self.runtime)
 
     def _tell(self, events: Sequence[Event]) -> None:
@@ -233,14 +232,14 @@ class BaseNetwork(NetworkKind, Generic[S]):
                 try:
                     watcher(event)
                 except Exception:
-                    _logger.exception("%s: a watcher failed on event %d", self._name, event.number)
+                    _logger.exception("%s: a watcher failed on event %d", self.name, event.number)
             if event.number and self.audience.has("tell_event"):
-                self.audience.tell("tell_event", network=self._name, event=event)
+                self.audience.tell("tell_event", network=self.name, event=event)
 
     def hint(self) -> None:
         """Tell watchers that what superiors see of this network has changed."""
         if self._watchers[EventKind.MODEL]:
-            self._outbox.hand_over(partial(self._tell, [Event(self._name, 0, EventKind.MODEL)]), self.runtime)
+            self._outbox.hand_over(partial(self._tell, [Event(self.name, 0, EventKind.MODEL)]), self.runtime)
 
     def watch(self, listener: Callable[[Event], None], kinds: Collection[EventKind] | None = None) -> Cancel:
         """Call *listener* with each event (of *kinds*) after it is stored."""
@@ -262,7 +261,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
         if recent and recent[0].number <= after + 1:
             first = bisect_right(recent, after, key=lambda event: event.number)  # a commit that failed leaves a gap
             return recent[first : first + limit]
-        return self.store.events(self._name, after, limit)
+        return self.store.events(self.name, after, limit)
 
     @property
     def last_event(self) -> int:
@@ -277,7 +276,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             return
         self.audience.ask(
             "ask_segment",
-            network=self._name,
+            network=self.name,
             service=service.id,
             segment=segment,
             caller=caller,
@@ -288,32 +287,32 @@ class BaseNetwork(NetworkKind, Generic[S]):
     def ask_topology(self, change: object, caller: Caller) -> None:
         """Ask the listeners whether a terminal or trunk may be made or changed."""
         if not caller.system and self.audience.has("ask_topology"):
-            self.audience.ask("ask_topology", network=self._name, change=change, caller=caller)
+            self.audience.ask("ask_topology", network=self.name, change=change, caller=caller)
 
     # -- life
 
     def restore_base(self, contents: Contents) -> None:
         """Take up ids and services of this network."""
-        self.prefix = f"{self.workshop.uuid}/{self._name}/"
+        self.prefix = f"{self.workshop.uuid}/{self.name}/"
         for record in contents.tables.get(NetworkRecord, ()):
-            if isinstance(record, NetworkRecord) and record.name == self._name:
+            if isinstance(record, NetworkRecord) and record.name == self.name:
                 self._last_service = record.last_service
                 if record.kind != self.kind:
                     raise Refused(
-                        f"network {self._name!r} is of kind {record.kind} in the store, of kind {self.kind} in the"
+                        f"network {self.name!r} is of kind {record.kind} in the store, of kind {self.kind} in the"
                         f" configuration; give the new one another name"
                     )
-        self._last_event = contents.last_events.get(self._name, 0)
+        self._last_event = contents.last_events.get(self.name, 0)
         self._next_event = self._last_event + 1
         for stored in contents.tables.get(ServiceRecord, ()):
-            if isinstance(stored, ServiceRecord) and stored.network == self._name:
+            if isinstance(stored, ServiceRecord) and stored.network == self.name:
                 service = self.service_class(self, stored.id, stored.handle, stored.owner)
                 service.restore(stored)
                 self._services[stored.id] = service
                 if stored.handle is not None:
                     self._handles[stored.handle] = service
         for segment in contents.tables.get(SegmentRecord, ()):
-            if isinstance(segment, SegmentRecord) and segment.network == self._name:
+            if isinstance(segment, SegmentRecord) and segment.network == self.name:
                 self._services[segment.service].restore_segment(segment)
 
     def resume(self) -> None:

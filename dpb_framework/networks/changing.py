@@ -13,7 +13,7 @@ from dpb_framework.model import (
     Fault,
     Segment,
 )
-from dpb_framework.networks.admission import Exclusions, Plan
+from dpb_framework.networks.admission import NOTHING, Plan
 from dpb_framework.networks.attempts import Attempt
 from dpb_framework.networks.crankback import as_told
 from dpb_framework.networks.driver import Undo
@@ -40,7 +40,7 @@ class ChangingService(EstablishingService):
         chosen = network.resolve(self._id, segment)
         network.ask_segment(self, chosen, caller)
         keep = {tunnel.trunk: tunnel.label for tunnel in current.tunnels}
-        plan = network.planning().plan(chosen, Exclusions(), self._id, keep)
+        plan = network.planning().plan(chosen, NOTHING, self._id, keep)
         undo = self._snapshot()
         attempt = self._new_attempt(plan, Role.NEXT, _shared(plan, current))
         self._next_asked, self._next_chosen, self._change = segment, chosen, Change.PREPARING

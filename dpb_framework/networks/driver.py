@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dpb_framework.contracts import Key, Record
+from dpb_framework.contracts import Key, Record, Service
 from dpb_framework.errors import CommitFailed, DpbError, NotOwner, ServiceGone, ServiceLogic
 from dpb_framework.model import (
     STABLE,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("dpb.networks")
 
 N = TypeVar("N", bound="BaseNetwork[Any]")
+T = TypeVar("T")
 Undo = Callable[[], None]
 _WISH = {
     Status.DORMANT: Desired.DORMANT,
@@ -50,9 +51,8 @@ _WISH = {
 class DrivenService(ToldService[N], Generic[N]):
     """A service of a network of this broker. Everything with an underscore happens on the network's strand."""
 
-    def __init__(self, network: N, id: int, handle: str | None, owner: str) -> None:
-        super().__init__(network, id, handle, owner)
-        self._commands: deque[tuple[Callable[..., None], tuple[Any, ...], Reply[None]]] = deque()
+    _commands: deque[tuple[Callable[..., None], tuple[Any, ...], Reply[None]]] | None = None
+    """Commands that came while a commit was awaited; made when the first does, which few services ever see."""
 
     def _has_work(self) -> bool:
         return self._committing or self._finishing or bool(self._commands)
@@ -68,6 +68,8 @@ class DrivenService(ToldService[N], Generic[N]):
 
     def _enter(self, action: Callable[..., None], args: tuple[Any, ...], reply: Reply[None]) -> None:
         if self._has_work():
+            if self._commands is None:
+                self._commands = deque()
             self._commands.append((action, args, reply))
         else:
             self._perform(action, args, reply)
@@ -147,17 +149,14 @@ class DrivenService(ToldService[N], Generic[N]):
         """Admit the segment of a service that is being made; raises why not. What to store is returned."""
         return self._admit(segment, caller)
 
-    def keep_new(self, puts: Sequence[Record], then: Callable[[BaseException | None], None]) -> None:
-        """Store a service that was just made."""
+    def keep_new(self, puts: Sequence[Record], reply: Reply[Service]) -> None:
+        """Store a service that was just made; *reply* is told of it when it is kept."""
+        self._keep(puts, (), reply, self._never_was, self)
 
-        def undo() -> None:
-            self._drop_admission()
-            self._status = Status.RELEASED
-            self.network.forget(self)
-
-        reply: Reply[None] = Reply()
-        self._keep(puts, (), reply, undo)
-        reply.then(lambda kept: then(kept.error))
+    def _never_was(self) -> None:
+        self._drop_admission()
+        self._status = Status.RELEASED
+        self.network.forget(self)
 
     def once_kept(self, then: Callable[[BaseException | None], None]) -> None:
         """Call *then* on the strand when no commit of this service is awaited any more."""
@@ -289,15 +288,19 @@ class DrivenService(ToldService[N], Generic[N]):
         self,
         puts: Sequence[Record],
         drops: Sequence[tuple[type[Record], Key]],
-        reply: Reply[None] | None,
+        reply: Reply[T] | None,
         undo: Undo,
+        answer: T | None = None,
     ) -> None:
-        """Commit a decision: nothing outside happens before it is durable; when it fails it never was."""
+        """Commit a decision: nothing outside happens before it is durable; when it fails it never was.
+
+        *reply* is settled then, with *answer* or with the error.
+        """
         self._committing = True
         self._shown, self._before = self._before, None
-        self.network.commit(puts, drops, partial(self._kept, reply, undo))
+        self.network.commit(puts, drops, partial(self._kept, reply, undo, answer))
 
-    def _kept(self, reply: Reply[None] | None, undo: Undo, error: BaseException | None) -> None:
+    def _kept(self, reply: Reply[Any] | None, undo: Undo, answer: object, error: BaseException | None) -> None:
         self._committing, self._shown = False, None
         if error is not None:
             undo()
@@ -308,10 +311,11 @@ class DrivenService(ToldService[N], Generic[N]):
         self._changed()
         if reply is not None:
             if error is None:
-                reply.resolve(None)
+                reply.resolve(answer)
             else:
                 reply.fail(error if isinstance(error, DpbError) else CommitFailed(str(error)))
-        self._perform_waiting()
+        if self._commands or self._waiters:
+            self._perform_waiting()
 
     def _perform_waiting(self) -> None:
         """Carry out the commands that came while a commit was awaited."""

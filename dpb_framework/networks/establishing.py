@@ -21,7 +21,7 @@ from dpb_framework.model import (
     Status,
     Step,
 )
-from dpb_framework.networks.admission import Exclusions
+from dpb_framework.networks.admission import NOTHING, Exclusions
 from dpb_framework.networks.attempts import Attempt, AttemptingService
 from dpb_framework.networks.crankback import CONTACT, as_told, learn
 from dpb_framework.networks.driver import Undo
@@ -36,7 +36,7 @@ class EstablishingService(AttemptingService):
 
     def __init__(self, network: Aggregator, id: int, handle: str | None, owner: str) -> None:
         super().__init__(network, id, handle, owner)
-        self._out = Exclusions()
+        self._out = NOTHING
         self._replans = 0
         self._told: Fault | None = None
         self._again = False
@@ -44,7 +44,7 @@ class EstablishingService(AttemptingService):
 
     def _admit(self, segment: Segment, caller: Caller) -> list[Record]:
         network = self.network
-        self._out, self._replans, self._told = Exclusions(), 0, None
+        self._out, self._replans, self._told = NOTHING, 0, None
         chosen = network.resolve(self._id, segment)
         network.ask_segment(self, chosen, caller)
         attempt = self._new_attempt(network.planning().plan(chosen, self._out), Role.CURRENT)
@@ -79,7 +79,7 @@ class EstablishingService(AttemptingService):
             established = established and part.established
         if established:
             self._stop_the_clock()
-            self._out = Exclusions()
+            self._out = NOTHING
             self._note(Step.ESTABLISHED)
             if self._desired is Desired.ACTIVE:
                 self._note(Step.ACTIVATE)
@@ -97,6 +97,8 @@ class EstablishingService(AttemptingService):
         """An inferior refused: plan again without what did not work, or give up."""
         network = self.network
         self._replans += 1
+        if self._out is NOTHING:
+            self._out = Exclusions()
         ends = self._places(self._chosen)
         open_ends = {Circuit(c.terminal, None) for c in (e.circuit for e in self._asked_ends()) if c.label is None}
         told = as_told(part, fault, network.name, ends)

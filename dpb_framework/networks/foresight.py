@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from dpb_framework.contracts import Algorithm, Planner, Topology
 from dpb_framework.contracts.store import Role
 from dpb_framework.errors import DpbError, TrunkExists, TrunkUnknown
 from dpb_framework.model import Fault, NetworkModel, Proposal, Scenario, Segment, Share, Terminal, Trunk
-from dpb_framework.networks.admission import Exclusions, Plan, Planning
+from dpb_framework.model.value import value
+from dpb_framework.networks.admission import NOTHING, Plan, Planning
 from dpb_framework.networks.shape import Shape, build_shape
 from dpb_framework.networks.trunkbook import TrunkBook
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from dpb_framework.networks.aggregator import Aggregator
 
 
-@frozen
+@value
 class Snapshot:
     """All that planning needs, as it was at one moment; nobody else changes it.
 
@@ -135,7 +136,7 @@ class Foresight:
         self, planning: Planning, book: TrunkBook, holder: int, segment: Segment, service: int | None
     ) -> Proposal:
         try:
-            plan = planning.plan(segment, Exclusions())
+            plan = planning.plan(segment, NOTHING)
         except DpbError as error:
             return Proposal(service, Fault.of(error))
         book.take(holder, 0, plan.tunnels)

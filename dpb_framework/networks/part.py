@@ -145,11 +145,10 @@ class Part:
         self._cancel()
         self._again = True
 
-    def _take(self, service: object) -> None:
+    def _take(self, service: Service) -> None:
         self._unwatch()
-        if isinstance(service, Service):
-            self.service = service
-            self._unwatch = service.watch(self.owner.poked)
+        self.service = service
+        self._unwatch = service.watch(self.owner.poked)
 
     def _forgotten(self) -> None:
         self._unwatch()
@@ -197,13 +196,13 @@ class Part:
         else:
             self._ask(self.inferior.find(self.record.handle), self._found_to_bring)
 
-    def _found_to_bring(self, service: object) -> None:
+    def _found_to_bring(self, service: Service | None) -> None:
         if service is None:
             self._absent = True
         else:
             self._take(service)
 
-    def _found_again(self, service: object) -> None:
+    def _found_again(self, service: Service | None) -> None:
         if service is None:
             self._forgotten()
         else:
@@ -227,7 +226,7 @@ class Part:
         else:
             self._ask(service.prepare(self.record.segment, SYSTEM), self._is_prepared)
 
-    def _found_to_prepare(self, service: object) -> None:
+    def _found_to_prepare(self, service: Service | None) -> None:
         if service is None:
             self.refused = Fault.of(Unreachable(f"inferior network {self.inferior.name!r}", "it lost the service"))
         else:
@@ -257,7 +256,7 @@ class Part:
         elif service.desired is not Desired.RELEASED and self._again:
             self._ask(service.release(SYSTEM), _nothing)
 
-    def _found_to_remove(self, service: object) -> None:
+    def _found_to_remove(self, service: Service | None) -> None:
         if service is None:
             self.gone = True
         else:

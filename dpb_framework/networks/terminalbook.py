@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from attrs import evolve
-
 from dpb_framework.errors import (
     CircuitTaken,
     LabelsInUse,
@@ -25,6 +23,7 @@ class _Held(NamedTuple):
 
 
 _NOTHING = _Held((), {}, "")
+_NONE = (0, 0, 0, 0)
 
 
 class TerminalBook:
@@ -41,7 +40,7 @@ class TerminalBook:
         self._used: dict[str, list[int]] = {}
         self._limited: set[str] = set()
         self._held: dict[int, _Held] = {}
-        self._totals: dict[str, list[int]] = {}
+        self._totals: dict[str, tuple[int, int, int, int]] = {}
 
     # -- terminals
 
@@ -153,7 +152,7 @@ class TerminalBook:
                 own = (c for c in mine if c.terminal == circuit.terminal and c not in chosen and c not in avoid)
                 circuit = next(own, None) or self._free(circuit.terminal, chosen, avoid, also)
                 chosen.add(circuit)
-                end = evolve(end, circuit=circuit)
+                end = End(circuit, end.flow)
             ends.append(end)
         return Segment(ends, segment.constraints)
 
@@ -207,26 +206,32 @@ class TerminalBook:
         self._count(now, 1)
         for held in segments:
             for end in held.ends:
-                labels[end.circuit.terminal][end.circuit.label] = service  # type: ignore[index]
+                circuit = end.circuit
+                labels[circuit.terminal][circuit.label] = service  # type: ignore[index]
 
     def _count(self, held: _Held, sign: int) -> None:
-        totals = self._totals.get(held.owner)
-        if totals is None:
-            totals = self._totals[held.owner] = [0, 0, 0, 0]
-        totals[0] += sign
-        totals[1] += sign * _circuits(held.segments)
-        for name, (ingress, egress) in held.shares.items():
-            used = self._used[name]
-            used[0] += sign * ingress
-            used[1] += sign * egress
-            totals[2] += sign * ingress
-            totals[3] += sign * egress
-        if not totals[0]:
+        ingress = egress = 0
+        used = self._used
+        for name, (share_in, share_out) in held.shares.items():
+            ingress += share_in
+            egress += share_out
+            here = used[name]
+            here[0] += sign * share_in
+            here[1] += sign * share_out
+        services, circuits, total_in, total_out = self._totals.get(held.owner, _NONE)
+        if services + sign:
+            self._totals[held.owner] = (
+                services + sign,
+                circuits + sign * _circuits(held.segments),
+                total_in + sign * ingress,
+                total_out + sign * egress,
+            )
+        else:
             del self._totals[held.owner]
 
     def totals(self, owner: str, without: int) -> Totals:
         """What *owner* holds, the service *without* left out."""
-        services, circuits, ingress, egress = self._totals.get(owner, (0, 0, 0, 0))
+        services, circuits, ingress, egress = self._totals.get(owner, _NONE)
         held = self._held.get(without)
         if held is not None and held.owner == owner:
             shares = held.shares.values()

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from dpb_framework.contracts import Key, Record
 from dpb_framework.errors import DpbError
 from dpb_framework.model import LabelRange, Terminal, Trunk
+from dpb_framework.model.value import value
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import nothing
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("dpb.networks")
 
 
-@frozen
+@value
 class TopologyChange:
     """A change that was found possible: what is stored, and what holds until then, after it, or when it failed."""
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from dpb_framework.contracts.store import Batch, EventRecord, NetworkRecord
 from dpb_framework.errors import CommitFailed, DpbError, Stopped, VersionStale
-from dpb_framework.reply import Reply, forbid_blocking
+from dpb_framework.reply import THREAD, Reply
 from dpb_store.backend import Backend, Lost
 from dpb_store.encode import Group, work
 from dpb_store.statements import Work
@@ -64,7 +64,7 @@ class Writer:
 
     def _run(self) -> None:
         # A callback that blocked on another reply would wait for this very thread.
-        forbid_blocking(True)
+        THREAD.forbidden = True
         more = True
         while more:
             jobs, more = self._gather()
