@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +17,16 @@ _VARIABLES = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")
 
 
 class OpenVSwitch:
-    """One switch daemon with its database, its bridges inside *namespace*. The system's own daemon is not touched."""
+    """One switch daemon with its database, its bridges inside *namespace*. The system's own daemon is not touched.
 
-    def __init__(self, folder: Path, namespace: Namespace) -> None:
+    *options* are the daemon's; *path* is where its programs are looked for.
+    """
+
+    def __init__(self, folder: Path, namespace: Namespace | None, *options: str, path: str | None = None) -> None:
         folder.mkdir()
-        self._folder, self._namespace = folder, namespace
-        self._environment = {**os.environ, **dict.fromkeys(_VARIABLES, str(folder))}
+        self._folder, self._namespace, self._options = folder, namespace, options
+        found = os.environ if path is None else {**os.environ, "PATH": path}
+        self._environment = {**found, **dict.fromkeys(_VARIABLES, str(folder))}
         self.database = f"unix:{folder}/db.sock"
         self._children: list[Child] = []
 
@@ -39,13 +44,13 @@ class OpenVSwitch:
         self._begin()
 
     def _begin(self) -> None:
-        self._daemon = self._child("ovs-vswitchd", self.database, "--unixctl", self._control("switch"))
+        self._daemon = self._child("ovs-vswitchd", self.database, "--unixctl", self._control("switch"), *self._options)
         self._daemon.expect(lambda: Path(self._control("switch")).exists(), "no control socket")
         # A change, for `ovs-vsctl` waits for the daemon only where something has changed.
         self.configure("set", "Open_vSwitch", ".", f"external_ids:life={len(self._children)}")
 
     def _child(self, *command: str) -> Child:
-        with self._namespace.inside():
+        with self._namespace.inside() if self._namespace is not None else nullcontext():
             log = self._folder / f"{command[0]}.log"
             child = Child(sooner(command), log, name=command[0], env=self._environment, cwd=self._folder)
         self._children.append(child)
