@@ -1,5 +1,5 @@
 # make run     the GEANT demonstration: a broker, its topology, two services (ONCE=1: end after showing them)
-# make lab     three sites on real Open vSwitch: two services, pings, measured rates (needs root; FOLDER=...: keep the files)
+# make lab     three sites on real Open vSwitch: two services, pings, measured rates (needs root; FOLDER=...: keep the files; KINDS=...: of switches)
 # make test    all tests
 # make lint    ruff, mypy, import-linter, and whether the generated pages of docs/ are current
 # make bench   all benchmarks of docs/benchmarks.md; WORKLOAD: the request sequence to replay (default: a generated one)
@@ -38,7 +38,7 @@ run: $(RUN_STAMP)
 # The controller application is a part of the development environment: the broker itself runs without it.
 lab: $(DEV_STAMP)
 	@tools/system-packages
-	@exec $(PY) -m dpb_lab $(if $(FOLDER),--folder $(FOLDER))
+	@exec $(PY) -m dpb_lab $(if $(FOLDER),--folder $(FOLDER)) $(if $(KINDS),--kinds $(KINDS))
 
 test: $(DEV_STAMP)
 	@tools/system-packages

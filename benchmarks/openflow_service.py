@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench_broker import Client, broker, cycle, disk, ms, segment, show
-from dpb_openflow.testing import RealApplication, running, until
+from dpb_lab.dummy import RealApplication, running
+from dpb_lab.process import until
 
 SWITCHES = ("s1", "s2", "s3")
 REQUESTS = 3  # define, activate, await ACTIVE

@@ -1,4 +1,4 @@
-"""One lab for all tests that leave it as they found it: three sites in a row, without services after each test."""
+"""A lab of each kind for all tests that leave it as they found it: three sites in a row, without services."""
 
 from __future__ import annotations
 
@@ -9,14 +9,31 @@ from dpb_lab.lab import Lab
 from dpb_lab.testing import needed
 from dpb_lab.wan import Wan
 
+from .kinds import KINDS, OPENFLOW, on
 from .sites import Sites
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that does not say on what kind of switches it runs, by `kinds.on`, runs on OpenFlow switches."""
+    said = any("standing" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "standing" in metafunc.fixturenames and not said:
+        metafunc.parametrize(*on(OPENFLOW).args, **on(OPENFLOW).kwargs)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let all tests on one kind of switches follow each other, so that its lab is made once."""
+    places = [place for place, item in enumerate(items) if "standing" in getattr(item, "fixturenames", ())]
+    ordered = sorted((items[place] for place in places), key=lambda item: KINDS.index(item.callspec.params["standing"]))
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
+
+
 @pytest.fixture(scope="session")
-def standing() -> Iterator[Sites]:
-    """The sites as they stand for the whole session."""
+def standing(request: pytest.FixtureRequest) -> Iterator[Sites]:
+    """The sites as they stand while tests on switches of these kinds run."""
     needed()
-    with Lab() as lab, Wan(lab, audit=1) as wan:
+    with Lab() as lab, Wan(lab, kinds=request.param, audit=1) as wan:
         yield Sites(wan)
 
 

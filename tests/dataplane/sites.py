@@ -8,7 +8,7 @@ from attrs import frozen
 from dpb_lab.broker import End, Service, end
 from dpb_lab.host import Host
 from dpb_lab.process import until
-from dpb_lab.wan import Wan
+from dpb_lab.wan import OPENFLOW, Wan
 
 TAGGED, OTHER_TAGGED, UNTAGGED, PROBES = 1, 2, 3, (4, 5, 6)
 """Ports of each switch: two for hosts behind tagging bridges, one for an untagged host, three for hosts that tag."""
@@ -69,6 +69,11 @@ class Sites:
         self.there(*places)
         return self.broker.connect(*(place.end(mbps) for place in places))
 
+    @property
+    def vfcs(self) -> bool:
+        """Whether there are Corsa switches among them."""
+        return set(self.wan.kinds.values()) != {OPENFLOW}
+
     def release_all(self) -> None:
         """Release every service and wait until all are gone."""
         services = [service.release() for service in self.broker.services()]
@@ -82,7 +87,7 @@ class Sites:
             assert trunk["services"] == [], trunk
         for switch in self.switches.values():
             assert self.controller.slices(switch) == {}
-            assert (switch.groups(), switch.meters()) == ([], [])
+            assert switch.left() == []
 
     def all_reach_each_other(self, *places: At) -> None:
         """Fail unless a ping from every host to every other is answered."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 from attrs import frozen
 from dpb_lab.broker import End
@@ -9,7 +11,9 @@ from dpb_lab.inside.frames import BROADCAST, frame, payload
 from dpb_lab.process import until
 from dpb_lab.rates import Flow, measure
 from dpb_lab.testing import MARKS
+from dpb_lab.wan import both
 
+from .kinds import CORSA, MIXED, OPENFLOW, on
 from .sites import At, Sites
 
 pytestmark = MARKS
@@ -79,7 +83,7 @@ def lan(tag: int, ingress: float, egress: float) -> Arranged:
 
 
 SETUPS = {
-    "1 and 5 Mbit/s": [line(50, 1, 5), line(51, 5, 1), lan(52, 1, 5), lan(53, 5, 1)],
+    "1 and 5 Mbit/s": [line(50, 1, 5), line(both(51, 1), 5, 1), lan(52, 1, 5), lan(both(51, 2), 5, 1)],
     "20 Mbit/s into an E-Line": [line(54, 20, 0.1)],
     "20 Mbit/s out of an E-Line": [line(55, 0.1, 20)],
     "20 Mbit/s into an E-LAN": [lan(56, 20, 0.1)],
@@ -88,11 +92,25 @@ SETUPS = {
 
 
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
+@on(OPENFLOW, soak=(*CORSA, MIXED))
 def test_promised_rates_are_kept(sites: Sites, setup: list[Arranged]) -> None:
+    rates_are_kept(sites, setup)
+
+
+@on(*CORSA)
+def test_tunnels_keep_changed_rates_on_both_sides(sites: Sites) -> None:
+    rates_are_kept(sites, SETUPS["1 and 5 Mbit/s"], changed=(0, 3))
+
+
+def rates_are_kept(sites: Sites, setup: list[Arranged], changed: Collection[int] = ()) -> None:
+    """Connect, and measure; the rates of the services with the numbers *changed* were others first."""
     promises = []
-    for ends, promised in setup:
+    for number, (ends, promised) in enumerate(setup):
         sites.there(*(at for at, _ in ends))
-        sites.broker.connect(*(end for _, end in ends))
+        if number in changed:
+            sites.broker.connect(*(at.end(2) for at, _ in ends)).change([end for _, end in ends])
+        else:
+            sites.broker.connect(*(end for _, end in ends))
         introduced(sites, *(at for at, _ in ends))
         promises += [promise for promise in promised if promise.mbps >= 1]
     running = [flows(sites, promise, 10 * number) for number, promise in enumerate(promises)]
@@ -103,6 +121,7 @@ def test_promised_rates_are_kept(sites: Sites, setup: list[Arranged]) -> None:
         assert done.rate(*each) == pytest.approx(promise.mbps, rel=0.05), promise
 
 
+@on(OPENFLOW, soak=CORSA)
 def test_a_neighbour_that_sends_too_much_takes_nothing(sites: Sites) -> None:
     one, _, other = three(60)
     loud, _, louder = three(61)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import pairwise
 
 import pytest
 from dpb_lab.controller import Controller
+from dpb_lab.corsa import CorsaSwitch
 from dpb_lab.inside.frames import BROADCAST, Seen, frame, payload
 from dpb_lab.openvswitch import Switch
 from dpb_lab.process import LabError, until
 from dpb_lab.testing import MARKS
 
+from .kinds import CORSA, MIXED, OPENFLOW, PER_SERVICE, SHARED, on
 from .sites import At, Sites
 
 pytestmark = MARKS
@@ -64,6 +66,8 @@ class Streams:
         return {NAMES[stream]: n - len(found.numbers(stream)) for stream, n in sent.items()}
 
 
+# Per service by the port slicer; a shared VFC beside an OpenFlow switch by the tuple slicer.
+@on(OPENFLOW, PER_SERVICE, MIXED, soak=(SHARED,))
 def test_controller_and_broker_are_killed_and_at_most_one_frame_is_lost(sites: Sites) -> None:
     streams = Streams(sites)
     sites.controller.kill()
@@ -82,6 +86,7 @@ def test_controller_and_broker_are_killed_and_at_most_one_frame_is_lost(sites: S
     assert max(lost.values()) <= 1, lost
 
 
+@on(OPENFLOW, soak=(*CORSA, MIXED))
 def test_both_are_killed_at_once_and_the_broker_is_first_to_come_back(sites: Sites) -> None:
     streams = Streams(sites)
     sites.controller.kill()
@@ -97,6 +102,7 @@ def test_both_are_killed_at_once_and_the_broker_is_first_to_come_back(sites: Sit
     assert max(lost.values()) <= 1, lost
 
 
+@on(OPENFLOW, SHARED, soak=(PER_SERVICE, MIXED))
 def test_frames_flow_while_the_controller_is_away(sites: Sites) -> None:
     sites.connect(*LAN)
     sites.connect(*LINE)
@@ -123,25 +129,27 @@ def test_frames_flow_while_the_controller_is_away(sites: Sites) -> None:
 
 
 @contextlib.contextmanager
-def noted(controller: Controller, switch: Switch) -> Iterator[Callable[[], int]]:
-    """Within the block, note when the application tells that the switch is back; the answer is in monotonic ns."""
+def noted(controller: Controller, dpids: Collection[str]) -> Iterator[Callable[[], int]]:
+    """Within the block, note when the application tells that all these are back; the answer is in monotonic ns."""
     last = controller.rest.ok("GET", "")["last-event"]
-    at: list[int] = []
+    at: dict[str, int] = {}
     ending = threading.Event()
 
     def follow() -> None:
         after = last
-        while not ending.is_set() and not at:
+        while not ending.is_set() and at.keys() != set(dpids):
             told = controller.rest.ok("GET", f"/events?after={after}&wait=1")
             after = told["last-event"]
-            at.extend(time.monotonic_ns() for e in told["events"] if e["event"] == "up" and e["dpid"] == switch.dpid)
+            for event in told["events"]:
+                if event["event"] == "up" and event["dpid"] in dpids:
+                    at.setdefault(event["dpid"], time.monotonic_ns())
 
     following = threading.Thread(target=follow)
     following.start()
 
     def back() -> int:
-        until(lambda: at, "the application does not tell that the switch is back")
-        return at[0]
+        until(lambda: at.keys() == set(dpids), "the application does not tell that the switch is back")
+        return max(at.values())
 
     try:
         yield back
@@ -151,10 +159,11 @@ def noted(controller: Controller, switch: Switch) -> Iterator[Callable[[], int]]
 
 
 @pytest.mark.parametrize("site", ["site1", "site2"])
+@on(OPENFLOW, soak=CORSA)
 def test_a_switch_that_comes_back_empty_is_restored_within_two_seconds(sites: Sites, site: str) -> None:
     streams = Streams(sites)
     switch = sites.switches[site]
-    with noted(sites.controller, switch) as back:
+    with noted(sites.controller, switch.dpids()) as back:
         switch.restart()
         reconnected = back()
     streams.flow()
@@ -167,9 +176,13 @@ def test_a_switch_that_comes_back_empty_is_restored_within_two_seconds(sites: Si
     streams.end()
 
 
+@on(OPENFLOW, soak=(*CORSA, MIXED))
 def test_all_switches_lose_power_and_come_back(sites: Sites) -> None:
     streams = Streams(sites)
     sites.lab.ovs.crash()
+    for switch in sites.switches.values():
+        if isinstance(switch, CorsaSwitch):
+            switch.restart()
     streams.flow()
     streams.end()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
+from typing import Protocol
 
 from dpb_lab.lab import Lab
-from dpb_lab.openvswitch import Switch
 from dpb_lab.process import Child
 from dpb_lab.rest import Plain, Rest
 
@@ -17,8 +17,15 @@ def _listening(what: str, port: int) -> tuple[str, str]:
     return f"--listen-{what}", f"127.0.0.1:{port}"
 
 
+class Controlled(Protocol):
+    """A switch of any kind: one or several datapaths."""
+
+    def dpids(self) -> list[str]:
+        """Their ids, as they are now."""
+
+
 class Controller:
-    """The tuple slicer. A context manager; `start` and `kill` as often as wanted in between."""
+    """The tuple slicer, unless *options* say otherwise. A context manager; `start` and `kill` as often as wanted."""
 
     def __init__(self, lab: Lab, *options: str) -> None:
         self._lab, self._options = lab, options
@@ -40,13 +47,13 @@ class Controller:
         with self._lab.inside():
             self._child = Child(command, self._lab.log("controller"), name="dpb_slicer")
 
-    def ready(self, *switches: Switch) -> None:
+    def ready(self, *switches: Controlled) -> None:
         """Wait until it answers and has these switches."""
         assert self._child is not None
         self._child.expect(lambda: self.rest.answers(""), "no answer")
         self._child.expect(lambda: all(self.has(switch) for switch in switches), "switches do not connect")
 
-    def start(self, *switches: Switch) -> None:
+    def start(self, *switches: Controlled) -> None:
         """Start it, and wait until it has these switches."""
         self.begin()
         self.ready(*switches)
@@ -66,16 +73,18 @@ class Controller:
         """What it logged."""
         return "" if self._child is None else self._child.said
 
-    def shown(self, switch: Switch) -> Plain:
-        """What it tells of a switch; empty where it has never seen it."""
-        status, answer = self.rest.call("GET", f"/{switch.dpid}")
+    def shown(self, dpid: str) -> Plain:
+        """What it tells of a datapath; empty where it has never seen it."""
+        status, answer = self.rest.call("GET", f"/{dpid}")
         return answer if status == 200 else {}
 
-    def has(self, switch: Switch) -> bool:
-        """Whether it has a connection to the switch."""
-        return bool(self.shown(switch).get("connected"))
+    def has(self, switch: Controlled) -> bool:
+        """Whether it has a connection to the switch: to all its datapaths."""
+        return all(self.shown(dpid).get("connected") for dpid in switch.dpids())
 
-    def slices(self, switch: Switch) -> Plain:
+    def slices(self, switch: Controlled) -> Plain:
         """The slices that are on a switch, by key, as the switch tells them."""
-        found: Plain = self.rest.ok("GET", f"/{switch.dpid}/slices")["slices"]
+        found: Plain = {}
+        for dpid in switch.dpids():
+            found |= self.rest.ok("GET", f"/{dpid}/slices")["slices"]
         return found

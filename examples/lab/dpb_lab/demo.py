@@ -21,7 +21,7 @@ from dpb_lab.inside.frames import BROADCAST, frame, payload
 from dpb_lab.lab import Lab, missing
 from dpb_lab.process import LabError, until
 from dpb_lab.rates import Flow, measure
-from dpb_lab.wan import Wan
+from dpb_lab.wan import KINDS, OPENFLOW, Wan
 
 PORTS = {"opst": 1, "ofx": 2, "lab": 3}
 """What the ports of each site's switch are called: two for hosts behind tagging bridges, one for measuring devices."""
@@ -156,17 +156,18 @@ class Demonstration:
             service.release()
         for service in self._services.values():
             service.becomes("RELEASED")
-        left = {site: self._wan.controller.slices(switch) for site, switch in self._wan.switches.items()}
+        switches = self._wan.switches.items()
+        left = {site: [*self._wan.controller.slices(switch), *switch.left()] for site, switch in switches}
         self.held &= not any(left.values())
         told = "nothing is left on any switch" if not any(left.values()) else f"[red]NOT HELD[/]: left behind: {left}"
         self._console.print(f"all services are released: {told}")
 
 
-def demonstrate(console: Console, folder: Path | None) -> bool:
-    """Run all of it; whether everything held."""
+def demonstrate(console: Console, folder: Path | None, kinds: Sequence[str]) -> bool:
+    """Run all of it on switches of these *kinds* in turn; whether everything held."""
     begun = time.perf_counter()
-    with Lab(folder) as lab, Wan(lab, ports=PORTS) as wan:
-        names = ", ".join(f"{site} (dpid {switch.dpid})" for site, switch in wan.switches.items())
+    with Lab(folder) as lab, Wan(lab, kinds=kinds, ports=PORTS) as wan:
+        names = ", ".join(map(str, wan.switches.values()))
         console.print(f"Open vSwitch, the controller application and the broker run: {names}")
         shown = Demonstration(lab, wan, console)
         shown.make_hosts()
@@ -180,7 +181,22 @@ def demonstrate(console: Console, folder: Path | None) -> bool:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dpb-lab", description=__doc__)
     parser.add_argument("--folder", type=Path, help="where to keep logs and files (default: a new one that goes again)")
+    parser.add_argument(
+        "--kinds",
+        type=_kinds,
+        default=(OPENFLOW,),
+        metavar="KIND,…",
+        help=f"of the sites' switches, in turn: {', '.join(KINDS)} (default: {OPENFLOW})",
+    )
     return parser.parse_args()
+
+
+def _kinds(text: str) -> Sequence[str]:
+    kinds = text.split(",")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise argparse.ArgumentTypeError(f"{kind!r} is none of {', '.join(KINDS)}")
+    return kinds
 
 
 def _console() -> Console:
@@ -202,7 +218,7 @@ def main() -> int:
         print(f"dpb-lab: {reason}", file=sys.stderr)
         return 1
     try:
-        return 0 if demonstrate(_console(), asked.folder) else 1
+        return 0 if demonstrate(_console(), asked.folder, asked.kinds) else 1
     except KeyboardInterrupt:
         print("dpb-lab: stopped; everything is torn down", file=sys.stderr)
         return 1

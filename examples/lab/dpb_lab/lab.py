@@ -18,7 +18,7 @@ from dpb_lab.host import Host
 from dpb_lab.inside.sockets import INTERFACE
 from dpb_lab.inside.stack import silence
 from dpb_lab.namespace import Namespace
-from dpb_lab.openvswitch import SCHEMA, OpenVSwitch, Switch
+from dpb_lab.openvswitch import SCHEMA, OpenVSwitch, Ports, Switch
 from dpb_lab.process import LabError, run
 
 T = TypeVar("T")
@@ -119,13 +119,13 @@ class Lab:
         """Make a switch. Its name is at most ten characters, and no other's here."""
         return Switch(self.ovs, name, next(self._numbers), controller)
 
-    def trunk(self, a: Switch, a_port: int, b: Switch, b_port: int) -> None:
+    def trunk(self, a: Ports, a_port: int, b: Ports, b_port: int) -> None:
         """Join two ports of switches."""
         ends = (f"{a.name}-{a_port}", f"{b.name}-{b_port}")
         a.add_port(a_port, ends[0], "type=patch", f"options:peer={ends[1]}")
         b.add_port(b_port, ends[1], "type=patch", f"options:peer={ends[0]}")
 
-    def host(self, name: str, switch: Switch, port: int, *, address: str | None = None, tag: int | None = None) -> Host:
+    def host(self, name: str, switch: Ports, port: int, *, address: str | None = None, tag: int | None = None) -> Host:
         """Make a host at a port: untagged, or behind a small bridge that gives its frames a tag.
 
         With an *address* (such as `10.0.0.1/24`) the kernel speaks IPv4 and ARP there; without, the host sends
@@ -155,7 +155,7 @@ class Lab:
         host.ask("ready")  # what answers is already in the namespace of its own
         return host.pid
 
-    def _customer(self, switch: Switch, port: int) -> str:
+    def _customer(self, switch: Ports, port: int) -> str:
         """The bridge of a customer at this port, as an ordinary switch with VLANs."""
         place = (switch.name, port)
         if place not in self._customers:

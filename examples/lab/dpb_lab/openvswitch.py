@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Protocol
 
 from dpb_lab.namespace import Namespace
 from dpb_lab.process import Child, run, sooner
@@ -15,19 +17,23 @@ _VARIABLES = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")
 
 
 class OpenVSwitch:
-    """One switch daemon with its database, its bridges inside *namespace*. The system's own daemon is not touched."""
+    """One switch daemon with its database, its bridges inside *namespace*. The system's own daemon is not touched.
 
-    def __init__(self, folder: Path, namespace: Namespace) -> None:
+    *options* are the daemon's; *path* is where its programs are looked for.
+    """
+
+    def __init__(self, folder: Path, namespace: Namespace | None, *options: str, path: str | None = None) -> None:
         folder.mkdir()
-        self._folder, self._namespace = folder, namespace
-        self._environment = {**os.environ, **dict.fromkeys(_VARIABLES, str(folder))}
-        self._database = f"unix:{folder}/db.sock"
+        self._folder, self._namespace, self._options = folder, namespace, options
+        found = os.environ if path is None else {**os.environ, "PATH": path}
+        self._environment = {**found, **dict.fromkeys(_VARIABLES, str(folder))}
+        self.database = f"unix:{folder}/db.sock"
         self._children: list[Child] = []
 
     def start(self) -> None:
         """Start both processes; returns once the daemon answers."""
         run(["ovsdb-tool", "create", str(self._folder / "conf.db"), str(SCHEMA)], env=self._environment)
-        remote = f"--remote=p{self._database}"
+        remote = f"--remote=p{self.database}"
         self._server = self._child(
             "ovsdb-server", str(self._folder / "conf.db"), remote, "--unixctl", self._control("db")
         )
@@ -38,13 +44,13 @@ class OpenVSwitch:
         self._begin()
 
     def _begin(self) -> None:
-        self._daemon = self._child("ovs-vswitchd", self._database, "--unixctl", self._control("switch"))
+        self._daemon = self._child("ovs-vswitchd", self.database, "--unixctl", self._control("switch"), *self._options)
         self._daemon.expect(lambda: Path(self._control("switch")).exists(), "no control socket")
         # A change, for `ovs-vsctl` waits for the daemon only where something has changed.
         self.configure("set", "Open_vSwitch", ".", f"external_ids:life={len(self._children)}")
 
     def _child(self, *command: str) -> Child:
-        with self._namespace.inside():
+        with self._namespace.inside() if self._namespace is not None else nullcontext():
             log = self._folder / f"{command[0]}.log"
             child = Child(sooner(command), log, name=command[0], env=self._environment, cwd=self._folder)
         self._children.append(child)
@@ -65,7 +71,7 @@ class OpenVSwitch:
 
     def configure(self, *command: str, wait: bool = True) -> str:
         """Run `ovs-vsctl` with these arguments: one transaction. The daemon has carried it out (*wait*) on return."""
-        options = ["--db", self._database, "--timeout=30", *([] if wait else ["--no-wait"])]
+        options = ["--db", self.database, "--timeout=30", *([] if wait else ["--no-wait"])]
         return run(["ovs-vsctl", *options, *command], env=self._environment)
 
     def bridges(self) -> list[str]:
@@ -101,6 +107,15 @@ class OpenVSwitch:
             child.terminate()
 
 
+class Ports(Protocol):
+    """What has numbered ports: a switch of any kind."""
+
+    name: str
+
+    def add_port(self, number: int, interface: str, *settings: str) -> None:
+        """Make the interface this port; *settings* are those of OVSDB's Interface."""
+
+
 class Switch:
     """A bridge that a controller drives: OpenFlow 1.3, nothing passes without flows."""
 
@@ -110,6 +125,13 @@ class Switch:
         self._protocols, self._controller = "OpenFlow13", controller
         self._ports: dict[int, tuple[str, Sequence[str]]] = {}
         self.ovs.configure(*self._creation())
+
+    def __str__(self) -> str:
+        return f"{self.name} (dpid {self.dpid})"
+
+    def dpids(self) -> list[str]:
+        """Its datapath id alone; other kinds of switches have any number."""
+        return [self.dpid]
 
     def _creation(self) -> list[str]:
         command = ["add-br", self.name, "--", "set", "bridge", self.name, "datapath_type=netdev", "fail_mode=secure"]
@@ -165,6 +187,10 @@ class Switch:
     def meters(self) -> list[str]:
         """The meters as `ovs-ofctl` tells them."""
         return [line for line in self.ovs.openflow("dump-meters", self.name).splitlines() if line.startswith("meter")]
+
+    def left(self) -> list[str]:
+        """What is there of services beside flows."""
+        return self.groups() + self.meters()
 
     def add_flow(self, flow: str) -> None:
         """Add a flow by hand, as `table=0,priority=9,in_port=1,actions=output:2`."""

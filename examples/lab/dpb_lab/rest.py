@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from dpb_lab.namespace import Namespace
@@ -22,17 +24,26 @@ class Refused(LabError):
 
 
 class Rest:
-    """JSON over HTTP, with a connection for each thread. *base* stands before every path."""
+    """JSON over HTTP, with a connection for each thread. *base* stands before every path; with *tls* it is HTTPS."""
 
-    def __init__(self, namespace: Namespace, port: int, base: str) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        port: int,
+        base: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._namespace, self._port, self._base = namespace, port, base
+        self._tls, self._headers = tls, dict(headers or {})
         self._own = threading.local()
         self._made: list[http.client.HTTPConnection] = []
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Plain]:
         """Return status and JSON of the answer; `OSError` when there is none."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {} if data is None else {"Content-Type": "application/json"}
+        headers = self._headers if data is None else {**self._headers, "Content-Type": "application/json"}
         for last in (False, True):
             kept: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
             connection = kept or self._connected()
@@ -54,7 +65,11 @@ class Rest:
         raise AssertionError("not reached")
 
     def _connected(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        connection = (
+            http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+            if self._tls is None
+            else http.client.HTTPSConnection("127.0.0.1", self._port, timeout=PATIENCE, context=self._tls)
+        )
         with self._namespace.inside():
             connection.connect()
         self._made.append(connection)

@@ -1,19 +1,28 @@
-"""A WAN in a lab: sites with a switch each, trunks between them, the controller application and a broker over all."""
+"""A WAN in a lab: sites with a switch each, of any kind; trunks between them, the application and a broker over all."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from itertools import count
+from itertools import count, cycle
 
 from attrs import frozen
 
 from dpb_lab.broker import Broker, End
+from dpb_lab.controller import OPENFLOW as CONTROL
 from dpb_lab.controller import REST, Controller
+from dpb_lab.corsa import PER_SERVICE, SHARED, CorsaSwitch
 from dpb_lab.host import Host
 from dpb_lab.lab import Lab
 from dpb_lab.openvswitch import Switch
+
+OPENFLOW = "openflow"
+KINDS = (OPENFLOW, SHARED, PER_SERVICE)
+"""What a site's switch may be: the broker's fabrics."""
+
+MOST_OFTEN = 5.0
+"""Seconds between looks at a Corsa switch, where audits are not more frequent."""
 
 TRUNKS_FROM = 100
 """The first port of a switch that has a trunk; those below are for hosts."""
@@ -43,8 +52,9 @@ class Wan:
     """A context manager: all of it is there within the block.
 
     For each port N each site has the terminals `SITE-N` (labels are tags) and `SITE-Nx2` (labels are two tags); the
-    labels of its terminal `SITE-phys` are numbers of ports, each as a whole. *settings* are more of the fabrics', in
-    TOML; *options* are more of the controller application's.
+    labels of its terminal `SITE-phys` are numbers of ports, each as a whole. *kinds* are those of the sites' switches,
+    in turn when there are fewer. *settings* are more of the fabrics', in TOML; *options* are more of the controller
+    application's, which is the port slicer where all switches are Corsa switches.
     """
 
     def __init__(
@@ -53,21 +63,29 @@ class Wan:
         sites: Sequence[str] = SITES,
         trunks: Sequence[Trunk] = ROW,
         *,
+        kinds: Sequence[str] = (OPENFLOW,),
         ports: Mapping[str, int] = PORTS,
         audit: float = 60,
         settings: str = "",
         options: Sequence[str] = (),
     ) -> None:
         self.lab, self.sites, self.trunks, self.ports = lab, sites, trunks, ports
+        self.kinds = dict(zip(sites, cycle(kinds), strict=False))
         self._audit, self._settings, self._options = audit, settings, options
         self._places: dict[tuple[str, str], int] = {}
-        self.switches: dict[str, Switch] = {}
+        self.switches: dict[str, Switch | CorsaSwitch] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Wan:
         with ExitStack() as stack:
-            self.controller = stack.enter_context(Controller(self.lab, *self._options))
-            self.switches = {site: self.lab.switch(site) for site in self.sites}
+            # Those that take a moment are begun first, and at once.
+            self.switches = {site: self._made(site, stack) for site in self.sites}
+            bare = () if OPENFLOW in self.kinds.values() else ("--application", "port-slicer")
+            self.controller = stack.enter_context(Controller(self.lab, *bare, *self._options))
+            for switch in self.switches.values():
+                if isinstance(switch, CorsaSwitch):
+                    switch.ready()
+                    stack.callback(switch.ending)
             free = {site: count(TRUNKS_FROM) for site in self.sites}
             for trunk in self.trunks:
                 a, b = next(free[trunk.start]), next(free[trunk.end])
@@ -82,7 +100,13 @@ class Wan:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def switch(self, site: str) -> Switch:
+    def _made(self, site: str, stack: ExitStack) -> Switch | CorsaSwitch:
+        kind = self.kinds[site]
+        if kind == OPENFLOW:
+            return self.lab.switch(site)
+        return stack.enter_context(CorsaSwitch(self.lab, site, kind, self.sites.index(site) + 1))
+
+    def switch(self, site: str) -> Switch | CorsaSwitch:
         """The switch of a site."""
         return self.switches[site]
 
@@ -98,12 +122,19 @@ class Wan:
         """The networks of dpb.toml: a switch for each site, and the aggregator `wan` over them."""
         blocks = []
         for site, switch in self.switches.items():
-            settings = f'url = "http://127.0.0.1:{REST}"\ndpid = "{switch.dpid}"\n{self._settings}'
-            head = f'[[network]]\nname = "{site}"\nkind = "switch"\nfabric = "openflow"\n'
+            head = f'[[network]]\nname = "{site}"\nkind = "switch"\nfabric = "{self.kinds[site]}"\n'
+            settings = f"{self._fabric(switch)}{self._settings}"
             blocks.append(f"{head}audit-interval = {self._audit}\n[network.fabric-settings]\n{settings}")
         inferiors = json.dumps(list(self.sites))
         blocks.append(f'[[network]]\nname = "wan"\nkind = "aggregator"\nalgorithm = "bast"\ninferiors = {inferiors}\n')
         return "\n".join(blocks)
+
+    def _fabric(self, switch: Switch | CorsaSwitch) -> str:
+        url = f"http://127.0.0.1:{REST}"
+        if isinstance(switch, Switch):
+            return f'url = "{url}"\ndpid = "{switch.dpid}"\n'
+        poll = min(MOST_OFTEN, self._audit)
+        return switch.settings(application=url, controller=f"127.0.0.1:{CONTROL}", poll=poll)
 
     def topology(self) -> str:
         """The text of topology.toml: terminals and trunks."""
@@ -142,4 +173,4 @@ def both(outer: int, inner: int) -> int:
     return outer << 12 | inner
 
 
-__all__ = ["ROW", "SITES", "End", "Trunk", "Wan", "both"]
+__all__ = ["KINDS", "OPENFLOW", "PER_SERVICE", "ROW", "SHARED", "SITES", "End", "Trunk", "Wan", "both"]

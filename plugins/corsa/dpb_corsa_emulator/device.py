@@ -1,11 +1,15 @@
-"""The switch: one state, changed by one call at a time, made true in the backend, kept in the file."""
+"""The switch: one state, changed by one call after the other, made true in the backend, kept in the file."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
+
+from attrs import field, frozen
 
 from dpb_corsa_emulator import statefile
 from dpb_corsa_emulator.documents import Connection
@@ -31,6 +35,9 @@ class Backend(Protocol):
     def set_port(self, port: str, up: bool) -> None:
         """Take a port's cable out, or put it back."""
 
+    def settle(self) -> None:
+        """Wait until frames go as was told last. Called by several threads at once."""
+
     def end(self) -> None:
         """Remove everything: the emulator ends."""
 
@@ -51,18 +58,38 @@ class NoBackend:
     def set_port(self, port: str, up: bool) -> None:
         """Nothing is to be done."""
 
+    def settle(self) -> None:
+        """Nothing is to be done."""
+
     def end(self) -> None:
         """Nothing is to be done."""
 
 
+Step = Callable[[State], State]
+"""A change: pure, and refused by what it raises."""
+
+
+@frozen(eq=False)
+class _Asked:
+    """A change that waits for its turn, and what becomes of it."""
+
+    step: Step
+    done: Future[State] = field(factory=Future)
+
+
 class Device:
-    """One emulated switch. Safe to use from several threads."""
+    """One emulated switch. Safe to use from several threads.
+
+    Changes that wait while another is carried out are carried out together after it: a backend takes about as long for
+    many as for one.
+    """
 
     def __init__(self, limits: Limits, file: Path, backend: Backend | None = None) -> None:
         self.limits = limits
         self.backend = backend or NoBackend()
         self._file = file
         self._lock = threading.Lock()
+        self._asked: deque[_Asked] = deque()
         self._state = statefile.load(file)
         self._down: frozenset[str] = frozenset()
         self.backend.begin(self._state)
@@ -72,15 +99,51 @@ class Device:
         """What it holds now."""
         return self._state
 
-    def change(self, step: Callable[[State], State]) -> State:
-        """Go to the state that *step* gives; where it, or the backend, fails, nothing has changed."""
+    def change(self, step: Step) -> State:
+        """Go to the state that *step* gives, and return it; where it, or the backend, fails, nothing has changed."""
+        asked = _Asked(step)
+        self._asked.append(asked)
         with self._lock:
-            before = self._state
-            after = step(before)
-            self.backend.become(before, after)
+            while not asked.done.done():
+                self._carry_out(self._together())
+        self.backend.settle()
+        return asked.done.result()
+
+    def _together(self) -> list[tuple[_Asked, State]]:
+        """Take from those that wait, in order, as many as one change of the backend can be, and where each leads to."""
+        taken: list[tuple[_Asked, State]] = []
+        before, gone = self._state, frozenset[object]()
+        while self._asked:
+            try:
+                after = self._asked[0].step(before)
+            except Exception as refusal:  # noqa: BLE001  # told to whom it concerns, in its own thread
+                self._asked.popleft().done.set_exception(refusal)
+                continue
+            # What was taken away and is there again is a new one: the backend has to see it gone.
+            if gone & _parts(after):
+                break
+            taken.append((self._asked.popleft(), after))
+            before, gone = after, gone | _parts(before) - _parts(after)
+        return taken
+
+    def _carry_out(self, together: list[tuple[_Asked, State]]) -> None:
+        if not together:
+            return
+        first, after = together[0][0], together[-1][1]
+        try:
+            self.backend.become(self._state, after)
             statefile.save(self._file, after)
-            self._state = after
-            return after
+        except (BackendFault, OSError) as fault:
+            if len(together) == 1:
+                first.done.set_exception(fault)
+                return
+            # One of them cannot be, and the others are not to suffer for it: the first by itself, the rest in its turn.
+            self._asked.extendleft(asked for asked, _ in reversed(together[1:]))
+            self._carry_out(together[:1])
+            return
+        self._state = after
+        for asked, state in together:
+            asked.done.set_result(state)
 
     def restart(self, keep: bool) -> None:
         """As after a loss of power: with the configuration that it had, or without any."""
@@ -89,12 +152,14 @@ class Device:
                 self._state = State()
                 statefile.save(self._file, self._state)
             self.backend.begin(self._state)
+        self.backend.settle()
 
     def set_port(self, port: str, up: bool) -> None:
         """Take a port's cable out, or put it back."""
         with self._lock:
             self.backend.set_port(port, up)
             self._down = self._down - {port} if up else self._down | {port}
+        self.backend.settle()
 
     def is_up(self, port: str) -> bool:
         """Whether a port has its cable."""
@@ -104,3 +169,9 @@ class Device:
         """Take everything out of the backend."""
         with self._lock:
             self.backend.end()
+
+
+def _parts(state: State) -> frozenset[object]:
+    """The names of bridges, and the places of tunnels."""
+    places = ((name, ofport) for name, bridge in state.bridges.items() for ofport in bridge.tunnels)
+    return frozenset(state.bridges).union(places)

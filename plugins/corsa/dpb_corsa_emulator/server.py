@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import ssl
@@ -29,6 +30,18 @@ _gateway: Any = Gateway_10
 _server: Any = Server
 
 
+class Connection(ssl.SSLSocket):
+    """A connection of TLS that closes itself where its client has gone before it was made."""
+
+    def getpeername(self) -> Any:
+        """Whose it is. The standard library asks while it makes one, and leaves what it could not make open."""
+        try:
+            return super().getpeername()
+        except OSError as gone:
+            self.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, str(gone)) from None
+
+
 class Tls(_adapter):  # type: ignore[misc]
     """Shakes hands in the connection's own thread: cheroot's adapter does it where it accepts, one after the other."""
 
@@ -37,6 +50,7 @@ class Tls(_adapter):  # type: ignore[misc]
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.load_cert_chain(certificate, key)
+        self.context.sslsocket_class = Connection
         self._made: weakref.WeakSet[ssl.SSLSocket] = weakref.WeakSet()
 
     def bind(self, sock: Any) -> Any:
@@ -46,12 +60,10 @@ class Tls(_adapter):  # type: ignore[misc]
     def wrap(self, sock: Any) -> tuple[Any, dict[str, str]]:
         """Make a connection one of TLS."""
         try:
-            # Of a client that has gone meanwhile the standard library leaves a socket that nobody can close.
-            sock.getpeername()
+            made = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except OSError as gone:
             sock.close()
             raise FatalSSLAlert(str(gone)) from None
-        made = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._made.add(made)
         return made, self.get_environ()
 

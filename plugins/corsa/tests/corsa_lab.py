@@ -6,11 +6,9 @@ import contextlib
 import io
 import itertools
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -25,9 +23,9 @@ from dpb_corsa_emulator.rivals import rival
 from dpb_corsa_emulator.server import cut, serve
 from dpb_corsa_emulator.tokens import Tokens
 from dpb_corsa_emulator.values import Limits, Refused, State
+from dpb_lab.answering import HTML, Answer, Answering, Call
 
 BASE = "/slicer/api/v2"
-HTML = b"<html><body>It works!</body></html>"
 PREFIX = "dpb:london:"
 OURS = (f"{PREFIX}partial", f"{PREFIX}complete")
 
@@ -201,7 +199,6 @@ class FakeApplication:
     def __init__(self, switch: EmulatedSwitch) -> None:
         self.switch = switch
         self.faults = Faults()
-        self.port = 0
         self.slices: dict[str, dict[str, Any]] = {}
         self.unnamed: set[tuple[str, str]] = set()
         self.bare = False
@@ -211,29 +208,20 @@ class FakeApplication:
         self.lock = threading.Lock()
         self._instances = itertools.count(1)
         self.instance = ""
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._server = Answering(self._answer)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self._server.url
 
     def start(self) -> None:
         self.instance = f"run-{next(self._instances)}"
-        self._server = _Server(self, self.port)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
+        self._server.start()
 
     def stop(self) -> None:
         """End it; what is on the VFCs stays, and is unnamed when it comes back."""
-        server, self._server = self._server, None
-        if server is None or self._thread is None:
+        if not self._server.stop():
             return
-        server.shutdown()
-        server.break_off()
-        server.server_close()
-        self._thread.join()
         connected = self.connected()
         self.slices = {dpid: held for dpid, held in self.slices.items() if dpid in connected}
         self.unnamed = {(dpid, key) for dpid, held in self.slices.items() for key in held}
@@ -252,6 +240,25 @@ class FakeApplication:
 
     def _ofports(self, plain: Any) -> set[int]:
         return set(plain["ports"]) if self.bare else {entry["circuit"][0] for entry in plain["circuits"]}
+
+    def _answer(self, call: Call) -> Answer | None:
+        kind = self.faults.strike(f"{call.method} {call.path}")
+        if kind == "reset":
+            return None
+        if kind == "html":
+            return Answer.html()
+        if kind == "refused":
+            status, plain = _problem(422, "refused", "told to refuse")
+        elif kind == "no-port":
+            status, plain = _problem(422, "refused", "port 1 is not there")
+            plain["error"] = "OFPET_BAD_ACTION OFPBAC_BAD_OUT_PORT"
+        elif kind == "not-connected":
+            status, plain = _problem(503, "not-connected", "told to be without it")
+        else:
+            status, plain = self.answer(call.method, call.path, call.body)
+        if kind == "timed-out":
+            status, plain = _problem(504, "timed-out", "told to be late")
+        return None if kind == "lost" else Answer.of(status, plain)
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         segments = [unquote(segment) for segment in path.removeprefix(BASE).split("/")[1:]]
@@ -296,81 +303,6 @@ class FakeApplication:
 
 def _problem(status: int, code: str, detail: str) -> tuple[int, Any]:
     return status, {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False
-    block_on_close = True
-    request_queue_size = 64
-
-    def __init__(self, application: FakeApplication, port: int) -> None:
-        self.application = application
-        self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._open.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are what is tested."""
-
-    def break_off(self) -> None:
-        for connection in list(self._open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
-
-    def _serve(self) -> None:
-        application = self.server.application
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind = application.faults.strike(f"{self.command} {self.path}")
-        if kind == "reset":
-            self.close_connection = True
-            return
-        if kind == "html":
-            self._send(200, HTML, "text/html")
-            return
-        if kind == "refused":
-            status, plain = _problem(422, "refused", "told to refuse")
-        elif kind == "no-port":
-            status, plain = _problem(422, "refused", "port 1 is not there")
-            plain["error"] = "OFPET_BAD_ACTION OFPBAC_BAD_OUT_PORT"
-        elif kind == "not-connected":
-            status, plain = _problem(503, "not-connected", "told to be without it")
-        else:
-            status, plain = application.answer(self.command, self.path, json.loads(data) if data else None)
-        if kind == "lost":
-            self.close_connection = True
-            return
-        if kind == "timed-out":
-            status, plain = _problem(504, "timed-out", "told to be late")
-        self._send(status, b"" if plain is None else json.dumps(plain).encode(), "application/json")
-
-    def _send(self, status: int, data: bytes, content_type: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        if status != 204:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815
 
 
 class Lab:

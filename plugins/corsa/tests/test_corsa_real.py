@@ -15,13 +15,14 @@ from dpb_corsa import PerServiceFabric, SharedFabric
 from dpb_corsa.fabric import CorsaFabric
 from dpb_corsa_emulator.lab import Ovs
 from dpb_corsa_emulator.testing import Emulator
+from dpb_lab.dummy import RealApplication, Wire, frame, tags_of
+from dpb_lab.testing import needed_without_lab
 
 from dpb_framework.contracts import Bridge, Channel, Fabric
 from dpb_framework.model import TrafficFlow
 from dpb_framework.testing.fabric import FabricContract
 
 from .corsa_lab import looked
-from .corsa_plant import Cable, Controller, frame, needed, tags_of
 
 pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("corsa_dataplane")]
 
@@ -39,24 +40,25 @@ class Site:
         ports = [*PORTS, MARK_IN, MARK_OUT]
         self.ovs = Ovs(folder)
         stack.callback(self.ovs.stop)
-        self.controller = Controller(folder, "port-slicer")
-        stack.callback(self.controller.end)
+        self.application = RealApplication(folder, "--application", "port-slicer")
+        stack.callback(self.application.stop)
+        self.application.start()
         self.emulator = Emulator(folder / "switch", *self.ovs.options(ports))
         stack.callback(self.emulator.stop)
         self._folder = folder
         self.dead: set[str] = set()
-        self.cables: dict[str, Cable] = {}
+        self.wires: dict[str, Wire] = {}
         self.plug()
         stack.callback(self.unplug)
 
     def plug(self) -> None:
         self.unplug()
-        self.cables = {port: Cable(self._folder / f"corsa-{port}.sock") for port in (*PORTS, MARK_IN, MARK_OUT)}
+        self.wires = {port: Wire(self._folder / f"corsa-{port}.sock") for port in (*PORTS, MARK_IN, MARK_OUT)}
 
     def unplug(self) -> None:
-        for cable in self.cables.values():
-            cable.close()
-        self.cables = {}
+        for wire in self.wires.values():
+            wire.close()
+        self.wires = {}
 
     def set_port(self, port: str, up: bool) -> None:
         (self.dead.discard if up else self.dead.add)(port)
@@ -65,14 +67,14 @@ class Site:
     def settings(self) -> dict[str, Any]:
         return {
             "url": self.emulator.url, "certificate": str(self.emulator.certificate),
-            "token_file": str(self.emulator.token_file), "application": f"http://127.0.0.1:{self.controller.rest}",
-            "controller": f"127.0.0.1:{self.controller.openflow}", "prefix": "dpb:real:", "poll": 0.2, "timeout": 30,
+            "token_file": str(self.emulator.token_file), "application": self.application.url,
+            "controller": f"127.0.0.1:{self.application.openflow}", "prefix": "dpb:real:", "poll": 0.2, "timeout": 30,
         }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    needed()
+    needed_without_lab()
     # Not pytest's own folder: a Unix socket's path has room for about a hundred characters.
     with tempfile.TemporaryDirectory(prefix="dpb-cr-") as folder, contextlib.ExitStack() as stack:
         yield Site(Path(folder), stack)
@@ -135,15 +137,15 @@ class _Real(FabricContract):
             number = next(_numbers)
             payload = f"frame {number} of the test;".encode()
             circuit = fabric._circuit(channel)
-            site.cables[circuit.port].send(frame(circuit.tags, payload, number))
+            site.wires[circuit.port].send(frame(circuit.tags, payload, number))
             # The switch polls its ports in turns: after two marks, one after the other, all of an earlier turn is out.
             for mark in (payload + b"1", payload + b"2"):
-                site.cables[MARK_IN].send(frame((), mark))
-                site.cables[MARK_OUT].wait_for(mark)
+                site.wires[MARK_IN].send(frame((), mark))
+                site.wires[MARK_OUT].wait_for(mark)
             return {
                 one
                 for port in PORTS
-                for came in site.cables[port].came(payload)
+                for came in site.wires[port].came(payload)
                 for circuit, one in named.items()
                 if (circuit.port, circuit.tags) == (port, tags_of(came))
             }

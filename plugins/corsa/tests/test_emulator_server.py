@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cheroot.errors import FatalSSLAlert
 from dpb_corsa_emulator import certificate
-from dpb_corsa_emulator.server import serve
+from dpb_corsa_emulator.server import Tls, serve
 
 
 def _answer(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -47,6 +48,22 @@ def test_a_client_that_has_gone_before_it_was_accepted(files: tuple[Path, Path])
     finally:
         stop()
     gc.collect()  # a socket left open is a warning, which is an error
+
+
+class _There(socket.socket):
+    """A connection whose client was there when it was looked for."""
+
+    def getpeername(self) -> Any:
+        return ("127.0.0.1", 1)
+
+
+def test_a_client_that_goes_while_its_connection_is_made(files: tuple[Path, Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        _reset(listening.getsockname()[1])
+        accepted, _ = listening.accept()
+    with pytest.raises(FatalSSLAlert):
+        Tls(*files).wrap(_There(fileno=accepted.detach()))
+    gc.collect()
 
 
 def test_an_answer_that_ends_while_the_server_does(files: tuple[Path, Path]) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from dpb_lab.answering import Answer, Answering, Call
+
 BASE = "/slicer/api/v2"
-HTML = b"<html><body>It works!</body></html>"
 KEPT_EVENTS = 100
 
 Plain = dict[str, Any]
@@ -111,9 +109,7 @@ class FakeApplication:
 
     def __init__(self, *switches: FakeSwitch, tls: ssl.SSLContext | None = None, token: str = "") -> None:
         self.switches = {switch.dpid: switch for switch in switches}
-        self.tls = tls
         self.token = token
-        self.port = 0
         self.calls: list[str] = []
         self.concurrent = self.most_concurrent = 0
         self.instance = ""
@@ -122,12 +118,15 @@ class FakeApplication:
         self._faults: list[list[Any]] = []
         self._events: list[Plain] = []
         self._last = 0
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._server = Answering(self._answer, tls=tls, ending=self._tell)
+
+    @property
+    def port(self) -> int:
+        return self._server.port
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+        return self._server.url
 
     def __enter__(self) -> FakeApplication:
         self.start()
@@ -143,25 +142,17 @@ class FakeApplication:
     def start(self) -> None:
         self.instance = f"instance-{next(self._instances)}"
         self._events, self._last = [], 0
-        self._server = _Server(self, self.port)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
+        self._server.start()
 
     def kill(self) -> None:
         """End it at once; what is on the switches stays, and is unnamed when it comes back."""
-        server, self._server = self._server, None
-        if server is None or self._thread is None:
-            return
-        server.ended = True
-        server.shutdown()
-        server.break_off()
+        if self._server.stop():
+            for switch in self.switches.values():
+                switch.unnamed = set(switch.slices)
+
+    def _tell(self) -> None:
         with self.changed:
             self.changed.notify_all()
-        server.server_close()
-        self._thread.join()
-        for switch in self.switches.values():
-            switch.unnamed = set(switch.slices)
 
     def restart(self) -> None:
         self.kill()
@@ -220,11 +211,43 @@ class FakeApplication:
                     return cast(str, fault.kind)
         return ""
 
-    def hang(self, server: _Server) -> None:
+    def _hang(self) -> None:
         with self.changed:
-            self.changed.wait_for(lambda: server.ended or not self._faults, 60)
+            self.changed.wait_for(lambda: self._server.ended or not self._faults, 60)
 
-    def answer(self, server: _Server, method: str, target: str, body: Any) -> tuple[int, Any]:
+    def _answer(self, call: Call) -> Answer | None:
+        with self.changed:
+            self.concurrent += 1
+            self.most_concurrent = max(self.most_concurrent, self.concurrent)
+        try:
+            return self._answer_one(call)
+        finally:
+            with self.changed:
+                self.concurrent -= 1
+
+    def _answer_one(self, call: Call) -> Answer | None:
+        if self.token and call.headers.get("Authorization") != f"Bearer {self.token}":
+            return Answer(401, b"who are you?", "text/plain")
+        kind = self.strike(call.method, call.path)
+        if kind in ("hang", "reset"):
+            if kind == "hang":
+                self._hang()
+            return None
+        if kind == "html":
+            return Answer.html()
+        try:
+            if kind == "refuse":
+                raise Problem(422, "refused", "the meter table is full", error="OFPMMFC_OUT_OF_METERS")
+            if kind == "not-connected":
+                raise Problem(503, "not-connected", "the switch is not connected")
+            status, plain = self.answer(call.method, call.path, call.body)
+            if kind == "timed-out":
+                raise Problem(504, "timed-out", "no barrier reply within 5 s")
+        except Problem as problem:
+            status, plain = problem.plain["status"], problem.plain
+        return None if kind == "lost" else Answer.of(status, plain, broken=kind == "middle")
+
+    def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
         parts = urlsplit(target)
         if not parts.path.startswith(BASE):
             raise Problem(404, "not-found", f"there is no {parts.path}")
@@ -236,13 +259,13 @@ class FakeApplication:
                              "switches": switches, "last-event": self._last}  # fmt: skip
         if segments == ["events"]:
             query = parse_qs(parts.query)
-            return 200, self._wait_events(server, int(query["after"][0]), float(query["wait"][0]))
+            return 200, self._wait_events(int(query["after"][0]), float(query["wait"][0]))
         with self.changed:
             return self._of_switch(method, segments, body)
 
-    def _wait_events(self, server: _Server, after: int, wait: float) -> Plain:
+    def _wait_events(self, after: int, wait: float) -> Plain:
         with self.changed:
-            self.changed.wait_for(lambda: server.ended or self._last != after, wait)
+            self.changed.wait_for(lambda: self._server.ended or self._last != after, wait)
             resync = {"resync": True} if after > self._last or after < self._last - len(self._events) else {}
             events = [] if resync else [event for event in self._events if event["number"] > after]
             return {"instance": self.instance, "events": events, "last-event": self._last, **resync}
@@ -279,104 +302,6 @@ class FakeApplication:
             switch.unnamed.discard(rest[1])
             return 204, None
         raise Problem(404, "not-found", "there is no such thing")
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False
-    block_on_close = True
-    request_queue_size = 64
-
-    def __init__(self, application: FakeApplication, port: int) -> None:
-        self.application = application
-        self.ended = False
-        self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.application.tls is not None:
-            connection = self.application.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        self._open.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are what is tested."""
-
-    def break_off(self) -> None:
-        for connection in list(self._open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
-
-    def _serve(self) -> None:
-        application = self.server.application
-        with application.changed:
-            application.concurrent += 1
-            application.most_concurrent = max(application.most_concurrent, application.concurrent)
-        try:
-            self._serve_one(application)
-        finally:
-            with application.changed:
-                application.concurrent -= 1
-
-    def _serve_one(self, application: FakeApplication) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        data = self.rfile.read(length)
-        if self.server.ended:
-            self.close_connection = True
-            return
-        if application.token and self.headers.get("Authorization") != f"Bearer {application.token}":
-            self._send(401, b"who are you?", "text/plain")
-            return
-        kind = application.strike(self.command, self.path)
-        if kind in ("hang", "reset"):
-            if kind == "hang":
-                application.hang(self.server)
-            self.close_connection = True
-            return
-        if kind == "html":
-            self._send(200, HTML, "text/html; charset=utf-8")
-            return
-        try:
-            if kind == "refuse":
-                raise Problem(422, "refused", "the meter table is full", error="OFPMMFC_OUT_OF_METERS")
-            if kind == "not-connected":
-                raise Problem(503, "not-connected", "the switch is not connected")
-            status, plain = application.answer(self.server, self.command, self.path, json.loads(data) if data else None)
-            if kind == "timed-out":
-                raise Problem(504, "timed-out", "no barrier reply within 5 s")
-        except Problem as problem:
-            status, plain = problem.plain["status"], problem.plain
-        if kind == "lost" or self.server.ended:
-            self.close_connection = True
-            return
-        self._send(status, b"" if plain is None else json.dumps(plain).encode(), "application/json", kind == "middle")
-
-    def _send(self, status: int, data: bytes, content_type: str, broken: bool = False) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        if status != 204:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data[: len(data) // 2] if broken else data)
-        if broken:
-            self.close_connection = True
-
-    do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815
 
 
 def eventually(condition: Callable[[], object], patience: float = 20.0) -> None:

@@ -149,10 +149,10 @@ def test_switches_are_configured_in_parallel(monkeypatch: pytest.MonkeyPatch) ->
     with FakeApplication(*switches) as application:
         real = application.answer
 
-        def answer(server: Any, method: str, path: str, body: Any) -> Any:
+        def answer(method: str, path: str, body: Any) -> Any:
             if method in ("PUT", "DELETE"):
                 together.wait(20)
-            return real(server, method, path, body)
+            return real(method, path, body)
 
         monkeypatch.setattr(application, "answer", answer)
         row = Layout()

@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from dpb_openflow.testing import MARKS, needed
+from dpb_lab.testing import BESIDE, needed_without_lab
 
-pytestmark = [*MARKS, pytest.mark.alone]
+pytestmark = [*BESIDE, pytest.mark.alone]
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_service_over_three_switches_costs_little_more_than_it_needs(tmp_path: Path) -> None:
     """At most three times, in one run; somebody else's load may spoil a run, not three of them."""
-    needed()
+    needed_without_lab()
     ratios = []
     for _ in range(3):
         command = [sys.executable, str(ROOT / "benchmarks" / "openflow_service.py"), "--rounds", "25", "--json"]

@@ -189,7 +189,7 @@ def test_an_answer_that_is_json_and_nonsense(
     monkeypatch.setattr(
         application,
         "answer",
-        lambda server, method, path, body: (200, plain) if "slices" in path else real(server, method, path, body),
+        lambda method, path, body: (200, plain) if "slices" in path else real(method, path, body),
     )
     with pytest.raises(Unreachable, match="no tuple slicer") as caught:
         fabric.bridges()
@@ -380,10 +380,10 @@ def test_connections_are_kept(application: FakeApplication, fabric: OpenFlowFabr
     ports = set()
     real = application.answer
 
-    def answer(server: Any, method: str, path: str, body: Any) -> Any:
+    def answer(method: str, path: str, body: Any) -> Any:
         if method == "PUT":  # what is told of events has a connection of its own
             ports.add(threading.get_ident())  # a thread of the fake's serves one connection
-        return real(server, method, path, body)
+        return real(method, path, body)
 
     application.answer = answer  # type: ignore[method-assign]
     for number in range(1, 20):

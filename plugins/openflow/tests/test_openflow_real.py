@@ -9,16 +9,18 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from dpb_lab.dummy import RealApplication, RealSwitches, Wire, frame, running, tags_of
+from dpb_lab.process import until
+from dpb_lab.testing import BESIDE, needed_without_lab
 from dpb_openflow import OpenFlowFabric
 from dpb_openflow.names import Names
-from dpb_openflow.testing import MARKS, RealApplication, RealSwitches, Wire, frame, needed, running, tags_of, until
 
 from dpb_framework.contracts import Bridge, Channel, Fabric
 from dpb_framework.errors import FabricRefused, Unreachable
 from dpb_framework.model import TrafficFlow
 from dpb_framework.testing.fabric import FabricContract
 
-pytestmark = MARKS
+pytestmark = BESIDE
 
 PORTS = range(1, 9)
 MARK_IN, MARK_OUT = 9, 10
@@ -29,7 +31,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[tuple[RealSwitches, RealApplication]]:
-    needed()
+    needed_without_lab()
     # Not pytest's own folder: a Unix socket's path has room for about a hundred characters.
     with tempfile.TemporaryDirectory(prefix="dpb-of-") as folder, running(Path(folder)) as both:
         yield both

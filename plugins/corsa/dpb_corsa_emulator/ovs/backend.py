@@ -36,6 +36,9 @@ class OpenVSwitch:
         self._meters: dict[int, Rate] = {}
         self._state = State()
         self._down: frozenset[str] = frozenset()
+        self._flows: list[str] | None = None
+        """What the backplane was told last; None when that is not known."""
+        self._due = 0.0
 
     def begin(self, state: State) -> None:
         """Start anew: the ports of the backplane stay as they are, all else is made again."""
@@ -51,7 +54,7 @@ class OpenVSwitch:
             if port not in wanted:
                 words += ["--", "del-port", self._names.backplane, port]
         self._change(words)
-        self._numbers, self._meters = {}, {}
+        self._numbers, self._meters, self._flows = {}, {}, None
         self._ofctl("del-flows")
         self._ofctl("del-meters")
         self.become(State(), state)
@@ -132,8 +135,15 @@ class OpenVSwitch:
 
     def _put_flows(self) -> None:
         wanted = carrying.flows(self._state, self._numbers, self._down)
-        self._ofctl("replace-flows", "-", given="".join(f"{flow}\n" for flow in wanted))
-        time.sleep(SETTLE)
+        if wanted != self._flows:
+            self._flows = None
+            self._ofctl("replace-flows", "-", given="".join(f"{flow}\n" for flow in wanted))
+            self._flows = wanted
+            self._due = time.monotonic() + SETTLE
+
+    def settle(self) -> None:
+        """Wait until the datapath follows what was changed up to now. Calls need not wait for each other's settling."""
+        time.sleep(max(0.0, self._due - time.monotonic()))
 
     def end(self) -> None:
         """Remove all that is ours."""
