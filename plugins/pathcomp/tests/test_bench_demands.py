@@ -41,12 +41,33 @@ def test_unequal_rates_lie_between_a_tenth_and_the_whole() -> None:
 
 def test_with_traffic_pairs_come_in_proportion_to_it() -> None:
     network = evolve(NETWORK, traffic=((0, 1, 1.0), (2, 3, 3.0)))
-    pairs = Counter(demand.vertices for demand in drawn(Mix(10, traffic=True), 800, network))
+    pairs = Counter(demand.vertices for demand in drawn(Mix(10, 2, 2, traffic=True), 800, network))
     assert set(pairs) == {(0, 1), (2, 3)}
     assert 2.3 < pairs[2, 3] / pairs[0, 1] < 3.9
 
 
+def test_with_traffic_further_terminals_are_those_that_exchange_most_with_the_others() -> None:
+    network = evolve(NETWORK, traffic=((0, 1, 9.0), (2, 1, 1.0), (0, 2, 1.0), (3, 0, 6.0)))
+    triples = Counter(frozenset(demand.vertices) for demand in drawn(Mix(10, 3, 3, traffic=True), 2000, network))
+    assert set(triples) == {frozenset(three) for three in ((0, 1, 2), (0, 1, 3), (0, 2, 3))}
+    # After 0 and 1 (9 of 17 pairs), 3 is chosen three times as often as 2; after 3 and 0 (6), 1 nine times as often.
+    expected = {(0, 1, 3): 9 * 6 / 8 + 6 * 9 / 10, (0, 2, 3): 6 * 1 / 10 + 1 * 6 / 16}
+    for three, share in expected.items():
+        assert abs(triples[frozenset(three)] / 2000 - share / 17) < 0.04
+
+
+def test_with_traffic_nodes_that_exchange_nothing_fill_up_evenly() -> None:
+    network = evolve(NETWORK, traffic=((0, 1, 1.0),))
+    thirds = Counter(demand.vertices[2] for demand in drawn(Mix(10, 3, 3, traffic=True), 1800, network))
+    assert set(thirds) == set(range(2, 20))
+    assert max(thirds.values()) < 2 * min(thirds.values())
+    assert all(len(set(demand.vertices)) == 3 for demand in drawn(Mix(10, 3, 3, traffic=True), 50, network))
+
+
 def test_the_same_seed_gives_the_same_demands() -> None:
+    assert drawn(Mix(10, traffic=True), 20, evolve(NETWORK, traffic=((0, 1, 1.0), (1, 4, 2.0)))) == drawn(
+        Mix(10, traffic=True), 20, evolve(NETWORK, traffic=((0, 1, 1.0), (1, 4, 2.0)))
+    )
     assert drawn(Mix(10, unequal=True)) == drawn(Mix(10, unequal=True))
 
 

@@ -20,8 +20,9 @@ class Mix:
     """A kind of demand: `least` to `most` terminals at different nodes, evenly chosen.
 
     Each terminal has `rate` kbit/s in and out; with `unequal`, each of its two rates is chosen evenly between a tenth
-    of it and the whole. With `traffic`, a demand joins two nodes instead, chosen in proportion to the network's own
-    traffic.
+    of it and the whole. With `traffic`, the nodes are not chosen evenly, but in proportion to the network's own traffic:
+    the first two by what one sends to the other, and each further one by what it exchanges with those that are there
+    (where nobody exchanges anything with them, evenly).
     """
 
     rate: int
@@ -34,7 +35,7 @@ class Mix:
         """Return where demands on that network come from; `ConfigInvalid` when the network cannot have such."""
         if self.traffic and not workload.traffic:
             raise ConfigInvalid("--traffic", "the topology has no traffic of its own; those of topohub:sndlib/... have")
-        if not self.traffic and self.most > len(workload.nodes):
+        if self.most > len(workload.nodes):
             raise ConfigInvalid("--terminals", f"{self.most} terminals, and there are {len(workload.nodes)} nodes")
         return Source(self, len(workload.nodes), workload)
 
@@ -47,14 +48,16 @@ class Source:
         self._nodes = range(nodes)
         self._pairs = [(start, end) for start, end, _ in workload.traffic]
         self._weights = list(accumulate(weight for _, _, weight in workload.traffic))
+        self._exchanged: dict[int, list[float]] = {}
+        for start, end, weight in workload.traffic:
+            for node, other in ((start, end), (end, start)):
+                self._exchanged.setdefault(node, [0.0] * nodes)[other] += weight
 
     def draw(self, random: Random) -> Demand:
         """Return the next demand."""
         mix = self._mix
-        if mix.traffic:
-            (vertices,) = random.choices(self._pairs, cum_weights=self._weights)
-        else:
-            vertices = tuple(random.sample(self._nodes, random.randint(mix.least, mix.most)))  # type: ignore[assignment]
+        count = random.randint(mix.least, mix.most)
+        vertices = self._by_traffic(random, count) if mix.traffic else tuple(random.sample(self._nodes, count))
         if not mix.unequal:
             rates = (mix.rate,) * len(vertices)
             return Demand(vertices, rates, rates, mix.rate)
@@ -62,6 +65,17 @@ class Source:
         ingress = tuple(random.randint(low, mix.rate) for _ in vertices)
         egress = tuple(random.randint(low, mix.rate) for _ in vertices)
         return Demand(vertices, ingress, egress, min(ingress + egress))
+
+    def _by_traffic(self, random: Random, count: int) -> tuple[int, ...]:
+        (pair,) = random.choices(self._pairs, cum_weights=self._weights)
+        chosen = list(pair)
+        while len(chosen) < count:
+            rows = [self._exchanged[node] for node in chosen if node in self._exchanged]
+            weights = [0.0 if node in chosen else sum(row[node] for row in rows) for node in self._nodes]
+            if not any(weights):
+                weights = [float(node not in chosen) for node in self._nodes]
+            chosen += random.choices(self._nodes, weights)
+        return tuple(chosen)
 
 
 def volume(demand: Demand) -> int:

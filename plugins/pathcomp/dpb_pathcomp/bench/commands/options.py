@@ -118,7 +118,7 @@ def mixes(default: str) -> Callable[[F], F]:
             "--unequal", is_flag=True, help="Each rate of each terminal lies between a tenth of the rate and it."
         ),
         click.option(
-            "--traffic", is_flag=True, help="Join two nodes, in proportion to the traffic that SNDlib has for them."
+            "--traffic", is_flag=True, help="Choose nodes in proportion to the traffic that SNDlib has for them."
         ),
     )
 
