@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from attrs import frozen
-
+from dpb_framework.model.value import value
 from dpb_pathcomp.compilation import Compiled
 from dpb_pathcomp.mirror import FAR, Mirror
 from dpb_pathcomp.problem import GaveUp, Problem, Rules, Use, Work
@@ -19,7 +18,7 @@ _LARGEST = 1 << 61
 """Ints of the machine end soon after; what could come near is left to plain Python."""
 
 
-@frozen
+@value
 class _Scope:
     limit: int
     far: Any

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from math import gcd
 
-from attrs import frozen
-
 from dpb_framework.contracts.algorithm import Demand
+from dpb_framework.model.value import value
 
 
-@frozen
+@value
 class Ends:
     """The terminals of a request: distinct vertices with what enters and leaves there, kbit/s; the first is the root.
 
@@ -97,6 +96,8 @@ class Loads:
     def cheapest_rest(self) -> list[int]:
         """For each set the least cost factor of what lies between it and the rest: supersets, and sets without it."""
         size = self.full + 1
+        if len(set(self.cost)) == 1:
+            return self.cost
         above, below = self.cost.copy(), self.cost.copy()
         far = max(self.cost)
         below[0] = far

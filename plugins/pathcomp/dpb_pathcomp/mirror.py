@@ -6,8 +6,10 @@ which costs next to nothing where nothing changed, and only what changed is weig
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import compress
+from operator import ne
 from typing import TypeAlias
 
 from dpb_framework.contracts.algorithm import Residual, Topology
@@ -25,7 +27,17 @@ CLOSED = -1
 FAR = 1 << 200
 """A distance that everything improves on."""
 
-_PIECE = 128
+_PIECE = 256
+
+
+def _differing(seen: Sequence[int], now: Sequence[int]) -> list[int]:
+    """Where two lists of the same length differ."""
+    found: list[int] = []
+    for start in range(0, len(now), _PIECE):
+        old, new = seen[start : start + _PIECE], now[start : start + _PIECE]
+        if old != new:
+            found += compress(range(start, start + len(new)), map(ne, old, new))
+    return found
 
 
 class Mirror:
@@ -117,19 +129,20 @@ class Mirror:
         if self.cost.by_residual:
             given += [residual.upstream_capacity, residual.downstream_capacity]
         changed: set[int] = set()
-        for number, now in enumerate(given):
-            seen = self._seen[number]
+        for seen, now in zip(self._seen, given, strict=False):
             if seen == now:
                 continue
-            now = list(now)
             if len(seen) != len(now):
+                seen[:] = now
                 changed.update(range(len(self.weights)))
-            else:
-                for start in range(0, len(now), _PIECE):
-                    if seen[start : start + _PIECE] != now[start : start + _PIECE]:
-                        stop = min(start + _PIECE, len(now))
-                        changed.update([edge for edge in range(start, stop) if seen[edge] != now[edge]])
-            self._seen[number] = now
+                continue
+            for edge in changed:  # what differed one way mostly differs the other way too, and often nothing else does
+                seen[edge] = now[edge]
+            if seen != now:
+                found = _differing(seen, now)
+                for edge in found:
+                    seen[edge] = now[edge]
+                changed.update(found)
         if changed:
             self._renew(sorted(changed))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import define, frozen
+from attrs import define
 
+from dpb_framework.model.value import value
 from dpb_pathcomp.loads import Loads
 from dpb_pathcomp.mirror import Around, Mirror
 
@@ -22,7 +23,7 @@ class GaveUp(Exception):
     """The bound on the work was met."""
 
 
-@frozen
+@value
 class Problem:
     """The network with weights as this request sees them, and what its sets carry.
 
@@ -49,7 +50,7 @@ class Problem:
         return cls(mirror, around, weights, heaviest, loads, (loads.root, *loads.homes, *passed))
 
 
-@frozen
+@value
 class Rules:
     """Which sets may leave a vertex: those that have all of `must` and nothing of `never`, where these say anything."""
 

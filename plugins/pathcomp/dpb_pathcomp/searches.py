@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from attrs import frozen
-
+from dpb_framework.model.value import value
 from dpb_pathcomp.bounds import Bound, distances
 from dpb_pathcomp.gathering import gather
 from dpb_pathcomp.grow import grow
@@ -14,7 +13,7 @@ from dpb_pathcomp.mirror import FAR
 from dpb_pathcomp.problem import Problem, Rules, Use, Work
 
 
-@frozen
+@value
 class Grown:
     """A grown tree: arcs away from the root, who is missing as a set, how many vertices were visited.
 
@@ -27,7 +26,7 @@ class Grown:
     near: list[int]
 
 
-@frozen
+@value
 class Bounded:
     """What must be looked at to beat a limit: the engine's own `scope`, None if nothing can; and the visits."""
 

@@ -20,8 +20,8 @@ class Mix:
     """A kind of demand: `least` to `most` terminals at different nodes, evenly chosen.
 
     Each terminal has `rate` kbit/s in and out; with `unequal`, each of its two rates is chosen evenly between a tenth
-    of it and the whole. With `traffic`, the nodes are not chosen evenly, but in proportion to the network's own traffic:
-    the first two by what one sends to the other, and each further one by what it exchanges with those that are there
+    of it and the whole. With `traffic`, nodes are not chosen evenly, but in proportion to its own traffic: the
+    first two by what one sends to the other, and each further one by what it exchanges with those that are there
     (where nobody exchanges anything with them, evenly).
     """
 
