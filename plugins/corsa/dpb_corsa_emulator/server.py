@@ -29,12 +29,20 @@ _gateway: Any = Gateway_10
 _server: Any = Server
 
 
+class Peer(ssl.SSLSocket):
+    """A connection that closes itself when it is forgotten: cheroot forgets some of those that break off."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Tls(_adapter):  # type: ignore[misc]
     """Shakes hands in the connection's own thread: cheroot's adapter does it where it accepts, one after the other."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
         super().__init__(str(certificate), str(key))
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.sslsocket_class = Peer
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.load_cert_chain(certificate, key)
         self._made: weakref.WeakSet[ssl.SSLSocket] = weakref.WeakSet()
@@ -111,6 +119,8 @@ def serve(address: tuple[str, int], application: Any, certificate: Path, key: Pa
     threading.Thread(target=https.serve, name="https", daemon=True).start()
 
     def stop() -> None:
+        # Its loop looks every half second whether it shall end; a listener that ends wakes it.
+        https.socket.shutdown(socket.SHUT_RDWR)
         https.stop()
         tls.end()
 
