@@ -1,6 +1,7 @@
 """Frames through the application and a real Open vSwitch."""
 
 import itertools
+import os
 import re
 import threading
 import time
@@ -243,7 +244,7 @@ def measure(switch, wire, least, *sources, windows=3):
     rates = []
     for _ in range(12):
         before, octets, began = offered(switch, *sources), wire.octets, time.monotonic()
-        time.sleep(1.5)
+        time.sleep(1)
         got, took = wire.octets - octets, time.monotonic() - began
         if (offered(switch, *sources) - before) / took >= least:
             rates.append(got * 8e-6 / took)
@@ -252,9 +253,13 @@ def measure(switch, wire, least, *sources, windows=3):
     raise AssertionError(f"this machine cannot offer {least} Mbit/s")
 
 
-@pytest.mark.parametrize("mbps", [1, 10])
-@pytest.mark.parametrize("kind", ["ingress", "egress", "flooded", "learned"])
-def test_rates_hold_within_five_percent_at_twice_the_load(switch, mbps, kind):
+LOADS = [("ingress", 10), ("egress", 1), ("flooded", 10), ("learned", 1)]
+if os.environ.get("DPB_SOAK") == "1":  # each kind at each rate
+    LOADS = list(itertools.product(["ingress", "egress", "flooded", "learned"], [1, 10]))
+
+
+@pytest.mark.parametrize(("kind", "mbps"), LOADS)
+def test_rates_hold_within_five_percent_at_twice_the_load(switch, kind, mbps):
     rate = mbps * 1000
     target = mac(2) if kind == "learned" else BROADCAST
     first = {"circuit": [1], "ingress": rate} if kind == "ingress" else [1]
