@@ -1,12 +1,17 @@
 """The migrations make exactly the tables that the statements are written for."""
 
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from dpb_store import SqlStore
+from dpb_store.migrate import NEWEST
 from dpb_store.tables import metadata
+from dpb_store.upgrading import SCRIPTS
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -42,6 +47,20 @@ def _made(url):
     store.open()
     store.close()
     return _engine(url)
+
+
+def test_the_newest_revision_is_known_without_alembic():
+    assert ScriptDirectory(SCRIPTS).get_heads() == [NEWEST]
+
+
+def test_a_store_that_is_up_to_date_opens_without_alembic(tmp_path):
+    url = f"sqlite:///{tmp_path}/dpb.sqlite"
+    _made(url)
+    code = (
+        "import sys; from dpb_store import SqlStore; store = SqlStore(url=sys.argv[1]); store.open(); store.close();"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, url], check=False).returncode == 0
 
 
 def test_the_migrations_make_what_the_metadata_says(url):
