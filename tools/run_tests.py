@@ -64,6 +64,11 @@ def follow(run: subprocess.Popen[bytes], report: Path) -> int:
             time.sleep(0.05)
 
 
+def outcome(*statuses: int) -> int:
+    """The exit status of all, of the statuses of each."""
+    return next((status for status in statuses if status not in (0, NONE)), min(statuses))
+
+
 def main(workers: str, *arguments: str) -> int:
     """Run all; returns the exit status."""
     # Hundreds of processes are started: they need not compile the same again.
@@ -93,7 +98,7 @@ def main(workers: str, *arguments: str) -> int:
             beside.wait()
             follow(alone, report)
             return 128 + signal.SIGINT
-    return next((status for status in statuses if status not in (0, NONE)), min(statuses))
+    return outcome(*statuses)
 
 
 if __name__ == "__main__":
