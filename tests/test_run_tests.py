@@ -1,4 +1,4 @@
-"""`tools/run_tests.py`: what measures frames runs beside the others, which keep off a core; no failure is overlooked."""
+"""`tools/run_tests.py`: what measures frames runs beside others, which keep off a core; no failure is overlooked."""
 
 from __future__ import annotations
 
