@@ -138,7 +138,7 @@ class RealSwitches:
         self._spawn("ovsdb-server", f"{self._folder}/conf.db", f"--remote=p{self._database}",
                     f"--unixctl={self._folder}/db.ctl")  # fmt: skip
         until((self._folder / "db.sock").exists, "the database listens")
-        self.configure("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
+        self.configure("--retry", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
         self._spawn("ovs-vswitchd", self._database, f"--unixctl={self._folder}/switch.ctl", "--disable-system",
                     "--disable-system-route", "--enable-dummy")  # fmt: skip
         until((self._folder / "switch.ctl").exists, "the switch listens")
