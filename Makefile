@@ -17,7 +17,8 @@ HERE := $(shell pwd | cksum | cut -d' ' -f1)
 RUN_STAMP := $(VENV)/.run-$(HERE)
 DEV_STAMP := $(VENV)/.dev-$(HERE)
 PYTEST_ARGS ?=
-WORKERS ?= 2
+# Tests wait much: for processes, for servers, for what must not happen.
+WORKERS ?= 3
 
 .PHONY: help run lab test lint bench bench-report soak docs clean
 
@@ -42,7 +43,7 @@ lab: $(DEV_STAMP)
 
 test: $(DEV_STAMP)
 	@tools/system-packages
-	@tools/test $(PY) $(WORKERS) $(PYTEST_ARGS)
+	@$(PY) tools/run_tests.py $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)
 	$(PY) -m ruff check .
@@ -62,7 +63,7 @@ bench-report: $(DEV_STAMP)
 
 soak: $(DEV_STAMP)
 	@tools/system-packages
-	DPB_SOAK=1 HYPOTHESIS_PROFILE=soak tools/test $(PY) $(WORKERS) $(PYTEST_ARGS)
+	DPB_SOAK=1 HYPOTHESIS_PROFILE=soak $(PY) tools/run_tests.py $(WORKERS) $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .run build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ Here at the root, so that it holds for `pytest plugins/store` as well as for all
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -26,6 +27,12 @@ os.environ.setdefault("DPB_GUARD_VALUES", "1")
 settings.register_profile("soak", max_examples=2000, deadline=None)
 settings.register_profile("quick", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays to the end: thousands of tests that were collected."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

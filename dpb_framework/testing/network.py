@@ -748,6 +748,8 @@ class NetworkContract(NetworkFixtures):
         views = [service.view() for service in (active, inactive, dormant)]
         events = network.last_event
         network = restart()
+        # They may come one after the other, where they are told by another broker.
+        eventually(lambda: len(network.services()) >= len(views))
         eventually(lambda: all(s.status in STABLE and not s.conditions for s in network.services()))
         assert [service.view() for service in network.services()] == views
         assert network.last_event >= events

@@ -126,7 +126,7 @@ class Ovs:
             f"--unixctl={self.folder}/db.ctl", *quiet,
         )  # fmt: skip
         eventually(lambda: (self.folder / "db.sock").exists(), "the database of Open vSwitch listens")
-        self.vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
+        self.vsctl("--retry", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
         self._start_switch()
 
     def _start_switch(self):

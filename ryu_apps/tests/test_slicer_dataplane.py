@@ -1,6 +1,7 @@
 """Frames through the application and a real Open vSwitch."""
 
 import itertools
+import os
 import re
 import threading
 import time
@@ -206,16 +207,24 @@ def test_a_rate_of_zero_lets_nothing_pass_that_way(switch):
 
 
 class Load:
-    """Frames of 1250 octets at a rate, from one circuit to an address, until told to stop."""
+    """Frames of 1250 octets at a rate, from one circuit to an address, until told to stop.
+
+    `gap` is the longest silence, in seconds. A meter has no memory for a long one, so windows with one do not count.
+    """
 
     def __init__(self, switch, circuit, destination, mbps):
         self._stop = threading.Event()
+        self.gap = 0.0
         data = frame(mac(circuit[0]), destination, payload=bytes(1250 - 14 - 4 * (len(circuit) - 1)))
 
         def run():
             began, sent = time.monotonic(), 0
+            last = began
             while not self._stop.is_set():
-                due = int((time.monotonic() - began) * mbps * 100)
+                now = time.monotonic()
+                self.gap = max(self.gap, now - last)
+                last = now
+                due = int((now - began) * mbps * 100)
                 for _ in range(min(due - sent, 200)):
                     switch.send(circuit, data)
                     sent += 1
@@ -238,23 +247,30 @@ def offered(switch, *ports):
     return total * 8e-6
 
 
-def measure(switch, wire, least, *sources, windows=3):
-    """Mbit/s that come out: the median of some windows, in which at least *least* Mbit/s were really offered."""
+def measure(switch, wire, least, loads, *sources, windows=3):
+    """Mbit/s that come out: the median of some windows in which at least *least* Mbit/s were really offered, evenly."""
     rates = []
-    for _ in range(12):
+    for _ in range(40):
+        for load in loads:
+            load.gap = 0.0
         before, octets, began = offered(switch, *sources), wire.octets, time.monotonic()
-        time.sleep(1.5)
+        time.sleep(1)
         got, took = wire.octets - octets, time.monotonic() - began
-        if (offered(switch, *sources) - before) / took >= least:
+        even = all(load.gap < 0.03 for load in loads)  # a meter lets 50 ms of its rate pass at once
+        if even and (offered(switch, *sources) - before) / took >= least:
             rates.append(got * 8e-6 / took)
         if len(rates) == windows:
             return sorted(rates)[windows // 2]
     raise AssertionError(f"this machine cannot offer {least} Mbit/s")
 
 
-@pytest.mark.parametrize("mbps", [1, 10])
-@pytest.mark.parametrize("kind", ["ingress", "egress", "flooded", "learned"])
-def test_rates_hold_within_five_percent_at_twice_the_load(switch, mbps, kind):
+LOADS = [("ingress", 10), ("egress", 1), ("flooded", 10), ("learned", 1)]
+if os.environ.get("DPB_SOAK") == "1":  # each kind at each rate
+    LOADS = list(itertools.product(["ingress", "egress", "flooded", "learned"], [1, 10]))
+
+
+@pytest.mark.parametrize(("kind", "mbps"), LOADS)
+def test_rates_hold_within_five_percent_at_twice_the_load(switch, kind, mbps):
     rate = mbps * 1000
     target = mac(2) if kind == "learned" else BROADCAST
     first = {"circuit": [1], "ingress": rate} if kind == "ingress" else [1]
@@ -268,9 +284,9 @@ def test_rates_hold_within_five_percent_at_twice_the_load(switch, mbps, kind):
     load = Load(switch, [1], target, mbps * 2)
     try:
         time.sleep(0.5)
-        measured = measure(switch, switch.wire(2), 1.6 * mbps, 1)
+        measured = measure(switch, switch.wire(2), 1.6 * mbps, [load], 1)
         if kind == "flooded":  # an unmetered neighbour gets everything
-            assert measure(switch, switch.wire(4), 1.6 * mbps, 1, windows=1) > 1.5 * mbps
+            assert measure(switch, switch.wire(4), 1.6 * mbps, [load], 1, windows=1) > 1.5 * mbps
     finally:
         load.stop()
     assert measured == pytest.approx(mbps, rel=0.05)
@@ -284,7 +300,7 @@ def test_a_flood_and_unicast_share_one_exit_meter(switch):
     loads = [Load(switch, [1], mac(2), 6), Load(switch, [3], BROADCAST, 6)]
     try:
         time.sleep(0.5)
-        measured = measure(switch, switch.wire(2), 10, 1, 3)
+        measured = measure(switch, switch.wire(2), 10, loads, 1, 3)
     finally:
         for load in loads:
             load.stop()

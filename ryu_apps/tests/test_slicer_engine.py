@@ -1,6 +1,7 @@
 """One switch and its commands, against a fake switch: it always converges, and never interrupts what is right."""
 
 import itertools
+import os
 
 import pytest
 from dpb_slicer import cookies
@@ -199,7 +200,11 @@ class Machine(RuleBasedStateMachine):
             }
 
 
-Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+SOAK = os.environ.get("DPB_SOAK") == "1"
+# The same examples each time: a run tells of the change that was made. A soak looks for new ones.
+Machine.TestCase.settings = settings(
+    max_examples=2000 if SOAK else 60, stateful_step_count=20, deadline=None, derandomize=not SOAK
+)
 TestMachine = Machine.TestCase
 
 

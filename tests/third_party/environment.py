@@ -39,6 +39,8 @@ def installed(base: Path, project: Path, folder: Path) -> World:
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST_", "DPB_"))
     }
     environment |= {"XDG_CACHE_HOME": str(base / "cache"), "XDG_DATA_HOME": str(base / "data")}
+    # What our own distributions compile is the same here: once for all tests is enough.
+    environment["NUMBA_CACHE_DIR"] = str(Path(os.environ["XDG_CACHE_HOME"]) / "dpb-pathcomp")
 
     def run(*command: str | Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -38,7 +38,7 @@ class OpenVSwitch:
             "ovsdb-server", str(self._folder / "conf.db"), remote, "--unixctl", self._control("db")
         )
         self._server.expect((self._folder / "db.sock").exists, "no socket")
-        self.configure("init", wait=False)
+        self.configure("--retry", "init", wait=False)  # its socket is there before it listens
         # The inner of two tags can be matched only when the daemon is told to parse that far.
         self.configure("set", "Open_vSwitch", ".", "other_config:vlan-limit=2", wait=False)
         self._begin()

@@ -51,7 +51,7 @@ class Ovs:
         try:
             self._spawn("ovsdb-server", f"{folder}/conf.db", f"--remote=p{self.database}", "db")
             eventually((folder / "db.sock").exists, "the database listens")
-            self.vsctl("--no-wait", "init")
+            self.vsctl("--retry", "--no-wait", "init")
             self._spawn("ovs-vswitchd", self.database, "--disable-system", "--enable-dummy", "sw")
             eventually((folder / "sw.ctl").exists, "the switch listens")
         except BaseException:

@@ -31,7 +31,7 @@ _server: Any = Server
 
 
 class Connection(ssl.SSLSocket):
-    """A connection of TLS that closes itself where its client has gone before it was made."""
+    """A connection of TLS that closes itself: where its client has gone before it was made, and when it is forgotten."""
 
     def getpeername(self) -> Any:
         """Whose it is. The standard library asks while it makes one, and leaves what it could not make open."""
@@ -40,6 +40,9 @@ class Connection(ssl.SSLSocket):
         except OSError as gone:
             self.close()
             raise ConnectionAbortedError(errno.ECONNABORTED, str(gone)) from None
+
+    def __del__(self) -> None:
+        self.close()  # cheroot forgets some of those that break off
 
 
 class Tls(_adapter):  # type: ignore[misc]
@@ -123,6 +126,8 @@ def serve(address: tuple[str, int], application: Any, certificate: Path, key: Pa
     threading.Thread(target=https.serve, name="https", daemon=True).start()
 
     def stop() -> None:
+        # Its loop looks every half second whether it shall end; a listener that ends wakes it.
+        https.socket.shutdown(socket.SHUT_RDWR)
         https.stop()
         tls.end()
 

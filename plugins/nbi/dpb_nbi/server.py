@@ -44,16 +44,25 @@ class _Config(uvicorn.Config):
 class _Server(uvicorn.Server):
     """uvicorn's, but that it tells when it answers, ends what is open in the application, and leaves no socket.
 
-    Nor does it wait a minute for a handshake.
+    Nor does it wait a minute for a handshake, or look every tenth of a second whether it should end.
     """
 
     def __init__(self, config: uvicorn.Config, app: Application, ready: threading.Event) -> None:
         super().__init__(config)
         self._app = app
         self._ready = ready
+        self._ending = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def end(self) -> None:
+        """Make it end; from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._ending.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
 
         def protocol() -> asyncio.Protocol:
             kind: Any = self.config.http_protocol_class
@@ -72,6 +81,11 @@ class _Server(uvicorn.Server):
         self.started = True
         self._ready.set()
 
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # what uvicorn does once a second
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), 1)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
         # Of a connection that is just coming to be when its server closes, asyncio (3.11) loses the socket: nobody is
@@ -81,8 +95,19 @@ class _Server(uvicorn.Server):
             loop.remove_reader(listener.fileno())
         for _ in range(3):
             await asyncio.sleep(0)
-        await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
+        for server in self.servers:
+            server.close()
+        open_, tasks = self.server_state.connections, self.server_state.tasks
+        for connection in list(open_):
+            connection.shutdown()
+        until = loop.time() + GRACE
+        while (open_ or tasks) and loop.time() < until:
+            await asyncio.sleep(0.002)
+        if tasks:
+            _log.error("%d answers were under way for more than %g s, and are broken off", len(tasks), GRACE)
+        for task in list(tasks):
+            task.cancel()
+        for connection in list(open_):
             connection.transport.abort()
         await asyncio.sleep(0)
 
@@ -180,7 +205,6 @@ class RestNbi(Nbi):
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=limits.IDLE_SECONDS,
-            timeout_graceful_shutdown=GRACE,
             backlog=listening.BACKLOG,
         )
         config.tls = tls
@@ -222,7 +246,7 @@ class RestNbi(Nbi):
             self._server = self._thread = None
             if server is None or thread is None:
                 return
-            server.should_exit = True
+            server.end()
             thread.join(_JOIN)
             if thread.is_alive():
                 _log.error("the REST server did not end within %g s", _JOIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from dpb_framework.model import ANYBODY, Segment
 
 from .access_helpers import Guarded
 
+EXAMPLES = 30 if os.environ.get("DPB_SOAK") == "1" else 3
+"""How many requests are made up for each operation, beside those for each bound of its schema."""
 DOCS = Path(__file__).parents[3] / "docs" / "rest.md"
 
 
@@ -122,7 +125,7 @@ def schemathesis(location, folder, *options):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=1800,
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
@@ -141,7 +144,7 @@ def test_schemathesis_finds_nothing_where_things_are(nbi, broker, tmp_path):
     report = schemathesis(
         path,
         tmp_path,
-        *("--url", nbi.address, "--max-examples", "6", "--phases", "coverage,fuzzing"),
+        *("--url", nbi.address, "--max-examples", str(EXAMPLES), "--phases", "coverage,fuzzing"),
         *("--exclude-checks", "positive_data_acceptance,use_after_free"),
     )
     assert not report, report[-5000:]
@@ -155,7 +158,7 @@ def test_schemathesis_finds_nothing_where_access_is_controlled(broker, tmp_path)
     report = schemathesis(
         path,
         tmp_path,
-        *("--url", guarded.nbi.address, "--header", f"Authorization: Bearer {token}", "--max-examples", "3"),
+        *("--url", guarded.nbi.address, "--header", f"Authorization: Bearer {token}", "--max-examples", str(EXAMPLES)),
         *("--exclude-checks", "positive_data_acceptance", "--phases", "coverage,fuzzing"),
     )
     guarded.stop()
@@ -163,6 +166,6 @@ def test_schemathesis_finds_nothing_where_access_is_controlled(broker, tmp_path)
 
 
 def test_schemathesis_finds_nothing_with_names_from_anywhere(nbi, tmp_path):
-    options = ("--max-examples", "6", "--exclude-checks", "positive_data_acceptance")
+    options = ("--max-examples", str(EXAMPLES), "--exclude-checks", "positive_data_acceptance")
     report = schemathesis(f"{nbi.address}/api/v1/openapi.json", tmp_path, *options)
     assert not report, report[-5000:]

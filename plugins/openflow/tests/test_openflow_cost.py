@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from dpb_lab.testing import BESIDE, needed_without_lab
 
 pytestmark = [*BESIDE, pytest.mark.alone]
 
+ROUNDS = 25 if os.environ.get("DPB_SOAK") == "1" else 12
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -20,7 +22,7 @@ def test_a_service_over_three_switches_costs_little_more_than_it_needs(tmp_path:
     needed_without_lab()
     ratios = []
     for _ in range(3):
-        command = [sys.executable, str(ROOT / "benchmarks" / "openflow_service.py"), "--rounds", "25", "--json"]
+        command = [sys.executable, str(ROOT / "benchmarks" / "openflow_service.py"), "--rounds", str(ROUNDS), "--json"]
         done = subprocess.run(
             [*command, "--folder", str(tmp_path)], capture_output=True, text=True, timeout=180, check=False
         )

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -97,7 +96,7 @@ class Backend(ABC):
             self._writer = self.connect(first=True)
             self._reader = self.engine.connect()
             self.adopt(self._reader)
-        except (SQLAlchemyError, self.driver_error, VersionUnknown, CommandError) as error:
+        except (SQLAlchemyError, self.driver_error, VersionUnknown) as error:
             self.close()
             raise StoreInvalid(self.name, self.problem(error)) from error
         except BaseException:

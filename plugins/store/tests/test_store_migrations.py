@@ -1,12 +1,17 @@
 """The migrations make exactly the tables that the statements are written for."""
 
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from dpb_store import SqlStore
+from dpb_store.migrate import NEWEST
 from dpb_store.tables import metadata
+from dpb_store.upgrading import SCRIPTS, upgrade
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -17,13 +22,13 @@ from dpb_framework.model import Constraints, Desired, Segment, Status
 DRIVER = "postgresql+psycopg"
 _DORMANT = (Desired.DORMANT, Status.DORMANT)
 SHAPES = {
-    "sqlite": ["SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name"],
+    "sqlite": ["SELECT name, sql FROM sqlite_master ORDER BY name"],
     "postgresql": [
         "SELECT table_name, column_name, ordinal_position, data_type, is_nullable, collation_name"
         " FROM information_schema.columns"
-        " WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 3",
+        " WHERE table_schema = 'public' ORDER BY 1, 3",
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version' ORDER BY 1, 2",
+        " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
     ],
 }
 
@@ -38,10 +43,27 @@ def _shape(engine):
 
 
 def _made(url):
-    store = SqlStore(url=url)
-    store.open()
-    store.close()
-    return _engine(url)
+    """A database that was made by all migrations, one after the other."""
+    engine = _engine(url)
+    with engine.begin() as connection:
+        upgrade(connection)
+    return engine
+
+
+def test_the_newest_revision_is_known_without_alembic():
+    assert ScriptDirectory(SCRIPTS).get_heads() == [NEWEST]
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["empty", "up to date"])
+def test_alembic_is_not_needed_where_nothing_is_to_be_changed(tmp_path, made):
+    url = f"sqlite:///{tmp_path}/dpb.sqlite"
+    if made:
+        _made(url)
+    code = (
+        "import sys; from dpb_store import SqlStore; store = SqlStore(url=sys.argv[1]); store.open(); store.close();"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, url], check=False).returncode == 0
 
 
 def test_the_migrations_make_what_the_metadata_says(url):
@@ -55,13 +77,18 @@ def test_the_migrations_make_the_same_as_the_metadata_to_the_letter(url, tmp_pat
         f"sqlite:///{tmp_path / 'other'}" if url.startswith("sqlite") else request.getfixturevalue("postgres_urls")()
     )
     created = _engine(other)
-    metadata.create_all(created)
+    store = SqlStore(url=other)  # it is empty: its tables come from the metadata
+    store.open()
+    store.close()
     assert migrated == _shape(created)
     assert len(migrated[0]) >= len(metadata.tables)
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(url):
     engine = _made(url)
+    store = SqlStore(url=url)
+    store.open()
+    store.close()
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         before = connection.execute(text("SELECT * FROM meta ORDER BY name")).all()
