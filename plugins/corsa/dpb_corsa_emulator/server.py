@@ -31,7 +31,7 @@ _server: Any = Server
 
 
 class Connection(ssl.SSLSocket):
-    """A connection of TLS that closes itself: where its client has gone before it was made, and when it is forgotten."""
+    """A connection of TLS that closes itself, where its client has gone before it was made and when it is forgotten."""
 
     def getpeername(self) -> Any:
         """Whose it is. The standard library asks while it makes one, and leaves what it could not make open."""
