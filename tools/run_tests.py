@@ -1,8 +1,9 @@
 """tools/run_tests.py WORKERS [ARGUMENT...]: all tests, by two runs of pytest at once.
 
 One has those that may share the machine, in so many workers. The other has those that measure frames in time (marker
-`alone`), one after the other: a neighbour that takes a core would be measured along, so until they have ended no other
-test runs on the first core. Their report comes after the others' report.
+`alone`), one after the other: a neighbour that takes a core would be measured along, so they, and all that they start,
+have real-time priority: whatever else runs gives way at once. They mostly wait, so the others lose little by it. Where
+real-time priority is not to be had they run when the others have ended. Their report comes after the others' report.
 """
 
 from __future__ import annotations
@@ -20,36 +21,21 @@ NONE = 5
 """pytest's exit status where nothing was chosen, as with the name of one file."""
 
 
-def descendants(of: int) -> set[int]:
-    """A process and all that came of it and is still there."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it has ended meanwhile
-    found, more = {of}, {of}
-    while more:
-        more = {process for process, parent in parents.items() if parent in more} - found
-        found |= more
-    return found
+def may_go_first() -> bool:
+    """Whether a process of ours may have real-time priority; asked by having it for a moment."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except OSError:
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True
 
 
-def cores() -> set[int]:
-    """Those that we may run on; none are told where the data plane cannot be, either."""
-    return os.sched_getaffinity(0) if sys.platform == "linux" else set()
-
-
-def keep_to(these: set[int], of: int) -> None:
-    """Let a process, with all that came of it, run on these cores only; what comes of them later inherits that."""
-    if not these or sys.platform != "linux":
-        return
-    for process in descendants(of):
-        for task in Path(f"/proc/{process}/task").glob("*"):
-            try:
-                os.sched_setaffinity(int(task.name), these)
-            except OSError:
-                continue
+def go_first() -> None:
+    """Let this process, and all that comes of it, run before all others."""
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def follow(run: subprocess.Popen[bytes], report: Path) -> int:
@@ -74,28 +60,22 @@ def main(workers: str, *arguments: str) -> int:
     # Hundreds of processes are started: they need not compile the same again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     pytest = [sys.executable, "-m", "pytest"]
-    every = cores()
-    others = every - set(sorted(every)[:1]) or every
+    apart = [*pytest, "-m", "alone", *arguments]
+    beside = [*pytest, "-n", workers, "--dist", "loadgroup", "-m", "not alone", *arguments]
+    if not may_go_first():
+        return outcome(*(subprocess.run(run, env=environment, check=False).returncode for run in (beside, apart)))
     with tempfile.TemporaryDirectory(prefix="dpb-test-") as folder:
         report = Path(folder) / "alone"
         with report.open("wb") as output:
             alone = subprocess.Popen(
-                [*pytest, "-m", "alone", *arguments],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
-            )  # fmt: skip
-        beside = subprocess.Popen(
-            [*pytest, "-n", workers, "--dist", "loadgroup", "-m", "not alone", *arguments], env=environment
-        )
-        keep_to(others, beside.pid)
+                apart, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, preexec_fn=go_first
+            )
+        others = subprocess.Popen(beside, env=environment)
         try:
-            while beside.poll() is None and alone.poll() is None:
-                time.sleep(0.05)
-            if beside.poll() is None:
-                keep_to(every, beside.pid)
-            statuses = [beside.wait(), follow(alone, report)]
+            statuses = [others.wait(), follow(alone, report)]
         except KeyboardInterrupt:
             # Both have had it from the terminal, too, and clean up.
-            beside.wait()
+            others.wait()
             follow(alone, report)
             return 128 + signal.SIGINT
     return outcome(*statuses)
