@@ -43,7 +43,7 @@ lab: $(DEV_STAMP)
 
 test: $(DEV_STAMP)
 	@tools/system-packages
-	@$(PY) tools/run_tests.py $(WORKERS) $(PYTEST_ARGS)
+	@tools/test $(PY) $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)
 	$(PY) -m ruff check .
@@ -63,7 +63,7 @@ bench-report: $(DEV_STAMP)
 
 soak: $(DEV_STAMP)
 	@tools/system-packages
-	DPB_SOAK=1 HYPOTHESIS_PROFILE=soak $(PY) tools/run_tests.py $(WORKERS) $(PYTEST_ARGS)
+	DPB_SOAK=1 HYPOTHESIS_PROFILE=soak tools/test $(PY) $(WORKERS) $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .run build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
