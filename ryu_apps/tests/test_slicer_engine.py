@@ -13,7 +13,8 @@ from dpb_slicer.learning import Learning, Limits
 from dpb_slicer.link import Features
 from dpb_slicer.model import Flow, Group, Match, Meter, Output, Tables
 from dpb_slicer.pipeline import Place, Seat
-from dpb_slicer.switch import Port, Switch, Timing
+from dpb_slicer.switch import Port, Switch
+from dpb_slicer.timing import Timing
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -158,7 +159,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def audit(self):
         self.always(None, None)
-        self.switch._suspect = True
+        self.switch.audits.suspect = True
         self.switch.audit()
         self.spoilt = False
 
@@ -214,7 +215,7 @@ def test_a_switch_that_is_right_is_sent_nothing():
     switch = application(link)
     wish(switch, "ns/a", Slice((End((1,), 5, 5), End((2,)), End((3,)))))
     link.steps.clear()
-    switch._suspect = True
+    switch.audits.suspect = True
     switch.audit()
     switch.left(link)
     switch.arrived(link, FEATURES)

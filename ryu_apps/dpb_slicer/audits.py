@@ -1,0 +1,118 @@
+"""The audits of one switch: what differs from what is wanted, and its repair."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Set
+from typing import TypeGuard
+
+from attrs import define
+
+from dpb_slicer import cookies, pipeline, recovery
+from dpb_slicer.books import Books, Holding, is_unnamed, name_of
+from dpb_slicer.difference import Change, Step, difference
+from dpb_slicer.learning import Learning
+from dpb_slicer.link import Link
+from dpb_slicer.model import Flow, Tables
+from dpb_slicer.timing import Timing
+
+log = logging.getLogger(__name__)
+
+
+@define
+class Audits:
+    """Compares a switch with its books. No locks: `Switch` calls it under its own."""
+
+    _dpid: str
+    _timing: Timing
+    _books: Books
+    _learning: Learning
+    flows: int = 0
+    """How many the switch had when it was asked last."""
+    suspect: bool = False
+    """Whether the next audit is a full one, whatever the count says."""
+    _trusted: bool = False
+    _next_full: float = 0.0
+    _expected: int | None = None  # how many flows are wanted, until something changes
+
+    def changed(self) -> None:
+        """The books are others than they were."""
+        self._expected = None
+
+    def trust(self) -> None:
+        """All keys are known: from now on what belongs to no slice is removed."""
+        self._trusted = True
+        self.suspect = True
+        self.changed()
+
+    def run(self, link: Link) -> None:
+        """Compare and repair: quickly by a count, wholly now and then. Raises what `Link` raises."""
+        now = time.monotonic()
+        if not self.suspect and now < self._next_full and self._counts_are_right(link):
+            return
+        self.suspect = False
+        self.repair(link, link.read(self._timing.command * 4))
+        self._next_full = time.monotonic() + max(self._timing.full, 40 * (time.monotonic() - now))
+
+    def _counts_are_right(self, link: Link) -> bool:
+        total, static, learned = (
+            link.count(cookie, mask, self._timing.command)
+            for cookie, mask in (
+                (0, 0),
+                (cookies.BASE, cookies.MAGIC_MASK),
+                (cookies.LEARNED << 56, cookies.MAGIC_MASK),
+            )
+        )
+        self.flows = total
+        if not self._trusted or any(is_unnamed(holding) for holding in self._books.holdings.values()):
+            return True  # strays are let be, so a count says nothing
+        if self._expected is None:
+            self._expected = len(self._books.wanted().flows)
+        return static == self._expected and total == static + learned
+
+    def repair(self, link: Link, there: Tables) -> None:
+        """Send the steps from what is *there* to what is wanted."""
+        steps = self.mending(there)
+        self.flows = len(there.flows)
+        if not steps:
+            return
+        log.info("%s differs from what is wanted: %d steps", self._dpid, len(steps))
+        failures = link.transact(steps, self._timing.command * 4)
+        for failure in failures:
+            log.error("%s refuses a repair: %s: %s", self._dpid, failure.error, failure.step)
+
+    def mending(self, there: Tables, touched: Set[tuple[object, ...]] = frozenset()) -> list[Step]:
+        """The steps to what is wanted. Until strays may be removed, only what a command has just *touched* is."""
+        learned = {key: flow for key, flow in there.flows.items() if cookies.is_learned(flow.cookie)}
+        known = recovery.learned_addresses(learned.values())
+        let_be = self._books.let_be(there)
+        wanted = self._books.wanted()
+        rest = Tables(
+            {k: f for k, f in there.flows.items() if k not in learned and k not in let_be.flows},
+            {n: g for n, g in there.groups.items() if n not in let_be.groups},
+            {n: m for n, m in there.meters.items() if n not in let_be.meters},
+        )
+        steps = difference(rest, wanted)
+        if not self._trusted:
+            steps = [step for step in steps if not _deletes(step) or name_of(step.entry) in touched]
+        learning = {h.place.number: h for h in self._books.holdings.values() if h.learns}
+        self._learning.recall(known)
+        steps += [Change("delete", flow) for flow in learned.values() if not _sound(flow, learning, known)]
+        return steps
+
+
+def _deletes(step: Step) -> TypeGuard[Change]:
+    return isinstance(step, Change) and step.verb == "delete"
+
+
+def _sound(flow: Flow, learning: Mapping[int, Holding], known: Mapping[int, Mapping[str, int]]) -> bool:
+    """Whether a learned flow is of a circuit that is there, and has the other flow of its address."""
+    number, index = cookies.learned_at(flow.cookie)
+    holding = learning.get(number)
+    if holding is None or all(seat.index != index for seat in holding.place.seats.values()):
+        return False
+    address = flow.match.eth_dst or flow.match.eth_src
+    if address is None:
+        return flow == pipeline.quiet(number, index, flow.hard)
+    return known.get(number, {}).get(address) == index
