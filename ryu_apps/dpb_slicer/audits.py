@@ -1,4 +1,8 @@
-"""The audits of one switch: what differs from what is wanted, and its repair."""
+"""The audits of one switch: what differs from what is wanted, and its repair.
+
+What belongs to no slice is removed once all keys are known. Before that it may be of a slice whose key is still to be
+told, and only what this application answers for is removed: what its commands had to do with, confirmed or not.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,14 @@ import time
 from collections.abc import Mapping, Set
 from typing import TypeGuard
 
-from attrs import define
+from attrs import Factory, define
 
 from dpb_slicer import cookies, pipeline, recovery
 from dpb_slicer.books import Books, Holding, is_unnamed, name_of
 from dpb_slicer.difference import Change, Step, difference
 from dpb_slicer.learning import Learning
 from dpb_slicer.link import Link
-from dpb_slicer.model import Flow, Tables
+from dpb_slicer.model import Entry, Flow, Tables
 from dpb_slicer.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -35,24 +39,30 @@ class Audits:
     _trusted: bool = False
     _next_full: float = 0.0
     _expected: int | None = None  # how many flows are wanted, until something changes
+    _touched: set[tuple[object, ...]] = Factory(set)  # what commands had to do with since all was right, by name
+    _told: set[int] = Factory(set)  # the cookies of these commands
 
-    def changed(self) -> None:
-        """The books are others than they were."""
+    def changed(self, before: Mapping[int, Holding | None], after: Mapping[int, Holding | None]) -> None:
+        """The books are others than they were: these are the holdings that a command changes, by cookie."""
         self._expected = None
+        if not self._trusted:
+            self._told.update(after)
+            holdings = (holding for each in (before, after) for holding in each.values() if holding is not None)
+            self._touched.update(name_of(entry) for holding in holdings for entry in holding.entries)
 
     def trust(self) -> None:
         """All keys are known: from now on what belongs to no slice is removed."""
         self._trusted = True
         self.suspect = True
-        self.changed()
+        self._expected = None
 
     def run(self, link: Link) -> None:
         """Compare and repair: quickly by a count, wholly now and then. Raises what `Link` raises."""
         now = time.monotonic()
         if not self.suspect and now < self._next_full and self._counts_are_right(link):
             return
-        self.suspect = False
         self.repair(link, link.read(self._timing.command * 4))
+        self.suspect = False
         self._next_full = time.monotonic() + max(self._timing.full, 40 * (time.monotonic() - now))
 
     def _counts_are_right(self, link: Link) -> bool:
@@ -75,15 +85,18 @@ class Audits:
         """Send the steps from what is *there* to what is wanted."""
         steps = self.mending(there)
         self.flows = len(there.flows)
-        if not steps:
-            return
-        log.info("%s differs from what is wanted: %d steps", self._dpid, len(steps))
-        failures = link.transact(steps, self._timing.command * 4)
+        failures = []
+        if steps:
+            log.info("%s differs from what is wanted: %d steps", self._dpid, len(steps))
+            failures = link.transact(steps, self._timing.command * 4)
         for failure in failures:
             log.error("%s refuses a repair: %s: %s", self._dpid, failure.error, failure.step)
+        if not failures:
+            self._touched.clear()
+            self._told.clear()
 
-    def mending(self, there: Tables, touched: Set[tuple[object, ...]] = frozenset()) -> list[Step]:
-        """The steps to what is wanted. Until strays may be removed, only what a command has just *touched* is."""
+    def mending(self, there: Tables) -> list[Step]:
+        """The steps from what is *there* to what is wanted."""
         learned = {key: flow for key, flow in there.flows.items() if cookies.is_learned(flow.cookie)}
         known = recovery.learned_addresses(learned.values())
         let_be = self._books.let_be(there)
@@ -95,11 +108,15 @@ class Audits:
         )
         steps = difference(rest, wanted)
         if not self._trusted:
-            steps = [step for step in steps if not _deletes(step) or name_of(step.entry) in touched]
+            own = self._told.union(h.cookie for h in self._books.holdings.values() if not is_unnamed(h))
+            steps = [step for step in steps if not _deletes(step) or self._answers_for(step.entry, own)]
         learning = {h.place.number: h for h in self._books.holdings.values() if h.learns}
         self._learning.recall(known)
         steps += [Change("delete", flow) for flow in learned.values() if not _sound(flow, learning, known)]
         return steps
+
+    def _answers_for(self, entry: Entry, own: Set[int]) -> bool:
+        return name_of(entry) in self._touched or (isinstance(entry, Flow) and entry.cookie in own)
 
 
 def _deletes(step: Step) -> TypeGuard[Change]:

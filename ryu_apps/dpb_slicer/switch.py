@@ -13,7 +13,7 @@ from attrs import define
 
 from dpb_slicer import cookies, recovery
 from dpb_slicer.audits import Audits
-from dpb_slicer.books import Books, Holding, Plan, Wish, forget, is_unnamed, name_of, owners
+from dpb_slicer.books import Books, Holding, Plan, Wish, forget, is_unnamed, owners
 from dpb_slicer.circuits import Slice
 from dpb_slicer.difference import Change, Step, additions_first
 from dpb_slicer.errors import GivenUp, NotConnected, Refused, SlicerError, TimedOut
@@ -161,12 +161,15 @@ class Switch:
         steps = self.books.steps(plan)
         try:
             failures = self._transact(link, steps)
+            if failures:
+                log.warning("%s refused: %s", self.dpid, "; ".join(sorted({failure.error for failure in failures})))
+                outcome |= self._settle(link, plan)
         except NotConnected:
             self._undo(plan, plan.after)
             raise
-        if failures:
-            log.warning("%s refused: %s", self.dpid, "; ".join(sorted({failure.error for failure in failures})))
-            outcome |= self._settle(link, plan)
+        except TimedOut:
+            self.audits.suspect = True
+            raise
         self._finish(plan, {cookie for cookie in plan.after if outcome[cookie] is None})
         return outcome
 
@@ -198,7 +201,7 @@ class Switch:
 
     def _put(self, before: Mapping[int, Holding | None], after: Mapping[int, Holding | None]) -> None:
         self.books.put(after)
-        self.audits.changed()
+        self.audits.changed(before, after)
         for cookie, holding in after.items():
             had = before[cookie]
             if had is not None and had.learns and (holding is None or not holding.learns):
@@ -220,10 +223,9 @@ class Switch:
     def _settle(self, link: Link, plan: Plan) -> dict[int, SlicerError | None]:
         """After a refusal: read what is there, try what is missing once more, undo what is refused again."""
         refused: dict[int, SlicerError | None] = {}
-        touched = {name_of(entry) for holding in plan.after.values() if holding for entry in holding.entries}
         for _ in range(len(plan.after) + 2):
             there = link.read(self.timing.command)
-            failures = self._transact(link, additions_first(self.audits.mending(there, touched), there))
+            failures = self._transact(link, additions_first(self.audits.mending(there), there))
             if not failures:
                 return refused
             errors: dict[int, str] = {}

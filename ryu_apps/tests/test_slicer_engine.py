@@ -4,7 +4,7 @@ import itertools
 import os
 
 import pytest
-from dpb_slicer import cookies
+from dpb_slicer import cookies, pipeline
 from dpb_slicer.books import Wish
 from dpb_slicer.circuits import End, Slice, overlaps
 from dpb_slicer.difference import Change, Forget, difference
@@ -220,6 +220,62 @@ def test_a_switch_that_is_right_is_sent_nothing():
     switch.left(link)
     switch.arrived(link, FEATURES)
     assert link.steps == []
+
+
+FIVE = [(1,), (2,), (3, 10), (3, 20), (3, 30, 10)]
+
+
+def five(*, egress=0, ingress=None, dhcp=True):
+    """A slice of five circuits, the last with these rates."""
+    return Slice((*(End(circuit) for circuit in FIVE[:-1]), End(FIVE[-1], ingress, egress)), dhcp)
+
+
+def without_its_group(key, slice_):
+    """An application that was never told all keys, with one slice whose group was then lost; and its link."""
+    link = FakeLink(FakeSwitch())
+    switch = application(link)
+    assert wish(switch, key, slice_) is None
+    (group,) = link.read(1).groups.values()
+    apply(link.switch.tables, Change("delete", group))
+    return switch, link
+
+
+def audit(switch):
+    """A full audit."""
+    switch.audits.suspect = True
+    switch.audit()
+
+
+def test_what_a_change_no_longer_needs_goes_though_the_switch_had_lost_a_group():
+    switch, link = without_its_group("other/c", five(dhcp=False))
+    assert wish(switch, "other/c", five(dhcp=True)) is None
+    audit(switch)
+    assert wish(switch, "other/c", None) is None
+    assert link.read(1).flows.keys() == {flow.key for flow in pipeline.base()}
+    two = Slice((End((1,)), End((2,))))
+    assert wish(switch, "other/c", two) is None
+    assert switch.really() == {cookies.cookie_of("other/c"): two}
+
+
+def test_no_meter_is_left_by_a_change_though_the_switch_had_lost_a_group():
+    switch, link = without_its_group("other/c", five(ingress=1000, dhcp=False))
+    assert len(link.read(1).meters) == 1
+    assert wish(switch, "other/c", five(egress=None, dhcp=False)) is None
+    assert link.read(1).meters == {}
+    audit(switch)
+    before = link.read(1)
+    again = application(link)
+    again.remove_others("other/", ["other/c"])
+    assert link.read(1) == before
+
+
+def test_ends_that_a_change_takes_out_go_though_the_switch_had_lost_the_group():
+    switch, link = without_its_group("ns/a", five())
+    three = Slice(five().ends[:3])
+    assert wish(switch, "ns/a", three) is None
+    assert switch.really() == {cookies.cookie_of("ns/a"): three}
+    assert not passes(link.switch, (1,), (3, 20))
+    assert not [flow for flow in link.read(1).flows.values() if flow.match == Match(3, 30)]  # served the double tag
 
 
 def test_meters_that_run_out_are_refused_and_given_back():
