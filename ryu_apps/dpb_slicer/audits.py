@@ -82,7 +82,7 @@ class Audits:
         return static == self._expected and total == static + learned
 
     def repair(self, link: Link, there: Tables) -> None:
-        """Send the steps from what is *there* to what is wanted."""
+        """Send the steps from what is *there* to what is wanted; what stays there keeps its numbers from others."""
         steps = self.mending(there)
         self.flows = len(there.flows)
         failures = []
@@ -91,9 +91,14 @@ class Audits:
             failures = link.transact(steps, self._timing.command * 4)
         for failure in failures:
             log.error("%s refuses a repair: %s: %s", self._dpid, failure.error, failure.step)
+        left = there.entries()
         if not failures:
+            gone = {name_of(step.entry) for step in steps if _deletes(step)}
+            left = [] if self._trusted else [entry for entry in left if name_of(entry) not in gone]
             self._touched.clear()
             self._told.clear()
+        places = [holding.place for holding in self._books.holdings.values()]
+        self._books.seating.hold_only(places, *recovery.taken(left))
 
     def mending(self, there: Tables) -> list[Step]:
         """The steps from what is *there* to what is wanted."""
