@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -225,17 +225,16 @@ class Switch:
         refused: dict[int, SlicerError | None] = {}
         for _ in range(len(plan.after) + 2):
             there = link.read(self.timing.command)
-            failures = self._transact(link, additions_first(self.audits.mending(there), there))
-            if not failures:
-                return refused
-            errors: dict[int, str] = {}
-            for failure in failures:
-                for cookie in owners([failure.step], [h for h in plan.after.values() if h is not None]):
-                    errors.setdefault(cookie, failure.error)
-            errors = {cookie: error for cookie, error in errors.items() if cookie not in refused}
+            first, second = additions_first(self.audits.mending(there), there)
+            failures = self._transact(link, (first, []))
+            errors = _blamed(failures, plan, refused)
+            if not errors:  # what others are refused keeps nobody from being done wholly
+                failures = [*failures, *self._transact(link, ([], second))]
+                errors = _blamed(failures, plan, refused)
             if not errors:
-                log.error("%s keeps refusing: %s", self.dpid, failures[0].error)
-                self.audits.suspect = True
+                if failures:
+                    log.error("%s keeps refusing: %s", self.dpid, failures[0].error)
+                    self.audits.suspect = True
                 return refused
             refused |= {cookie: Refused(error) for cookie, error in errors.items()}
             self._undo(plan, errors)
@@ -287,6 +286,16 @@ class Switch:
         with self._serial():
             if self._ready:
                 self.audits.run(self._using())
+
+
+def _blamed(failures: Iterable[Failure], plan: Plan, refused: Container[int]) -> dict[int, str]:
+    """Who of a plan, but for those that were *refused* already, caused failures; and the first error of each."""
+    errors: dict[int, str] = {}
+    for failure in failures:
+        for cookie in owners([failure.step], [h for h in plan.after.values() if h is not None]):
+            if cookie not in refused:
+                errors.setdefault(cookie, failure.error)
+    return errors
 
 
 def held_as(holding: Holding, key: str) -> Holding:

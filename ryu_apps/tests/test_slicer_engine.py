@@ -357,6 +357,22 @@ def test_a_switch_that_goes_away_while_a_refusal_is_seen_to_keeps_what_it_had():
     assert switch.really() == {cookies.cookie_of("ns/a"): before}
 
 
+def test_what_another_slice_is_refused_keeps_no_change_from_being_done_wholly():
+    switch, link = without_its_group("ns/a", five())
+    other = Slice((End((4, 10)), End((5,))))
+    assert wish(switch, "ns/b", other) is None
+    for flow in [f for f in link.read(1).flows.values() if f.cookie == cookies.cookie_of("ns/b")]:
+        apply(link.switch.tables, Change("delete", flow))
+    mine = cookies.cookie_of("ns/b")
+    link.refuses = lambda s: "OFPET_X" if isinstance(s, Change) and getattr(s.entry, "cookie", 0) == mine else None
+    three = Slice(five().ends[:3])
+    assert wish(switch, "ns/a", three) is None
+    assert switch.really() == {cookies.cookie_of("ns/a"): three}
+    link.refuses = lambda step: None
+    switch.audit()
+    assert switch.really() == {cookies.cookie_of("ns/a"): three, mine: other}
+
+
 def test_no_frame_of_a_slice_that_is_there_in_part_comes_into_a_new_one():
     link = FakeLink(FakeSwitch())
     wish(application(link), "ns/a", Slice((End((1,)), End((2,)), End((3, 10)))))
