@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(asked: Any, ended: list[int]) -> int:
     from dpb_slicer.learning import Limits
     from dpb_slicer.rest import create_app
-    from dpb_slicer.switch import Timing
     from dpb_slicer.switches import Switches
+    from dpb_slicer.timing import Timing
     from dpb_slicer.words import APPLICATIONS
 
     switches = Switches(

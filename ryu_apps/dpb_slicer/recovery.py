@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from dpb_slicer import cookies, pipeline
 from dpb_slicer.circuits import Circuit, End, Slice
-from dpb_slicer.model import Flow, Meter, Output, SetVlan, Tables
+from dpb_slicer.model import Entry, Flow, Group, Meter, Output, SetVlan, Tables
 from dpb_slicer.pipeline import Place, Seat
 
 
@@ -53,6 +53,22 @@ def find(tables: Tables) -> dict[int, Found]:
         if len(ends) >= 2:
             found[cookie] = Found(cookie, Slice(tuple(ends), traces.dhcp), Place(traces.numbers.pop(), seats))
     return found
+
+
+def taken(entries: Iterable[Entry]) -> tuple[set[int], set[int]]:
+    """The numbers of slices and of meters that these have, whether they make slices or not."""
+    numbers, meters = set(), set()
+    for entry in entries:
+        match entry:
+            case Group(number):
+                numbers.add(number)
+            case Meter(number):
+                meters.add(number)
+            case Flow(cookie=cookie) if cookies.is_learned(cookie):
+                numbers.add(cookies.learned_at(cookie)[0])
+            case Flow(cookie=cookie, metadata=written, match=match) if cookies.is_slice(cookie):
+                numbers.update(value >> 32 for value, _ in filter(None, (written, match.metadata)))
+    return numbers, meters
 
 
 def _gather(flows: Iterable[Flow]) -> dict[int, _Traces]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import Factory, define, evolve
@@ -50,6 +50,10 @@ class Pool:
     def give(self, numbers: Iterable[int]) -> None:
         """Let these go."""
         self._held.difference_update(numbers)
+
+    def hold_only(self, numbers: Iterable[int]) -> None:
+        """Hold these, as far as they are of this pool, and no others."""
+        self._held = {number for number in numbers if 1 <= number <= self.limit}
 
 
 @define
@@ -112,6 +116,11 @@ class Seating:
         """Hold what a switch reports as held."""
         self.numbers.claim([place.number])
         self.meters.claim(meters_of(place.seats))
+
+    def hold_only(self, places: Sequence[Place], numbers: Iterable[int], meters: Iterable[int]) -> None:
+        """Hold what these places, numbers and meters take, and nothing else."""
+        self.numbers.hold_only({place.number for place in places}.union(numbers))
+        self.meters.hold_only(set(meters).union(*(meters_of(place.seats) for place in places)))
 
     def give_back_new(self, before: HasPlace | None, after: HasPlace | None) -> None:
         """Let go what *after* would have held and *before* did not."""

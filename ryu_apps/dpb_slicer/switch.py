@@ -1,40 +1,29 @@
-"""One switch: its commands one after the other, each confirmed by a barrier; and the repair of what differs."""
+"""One switch: its commands one after the other, each confirmed by a barrier."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeGuard
+from typing import Any
 
-from attrs import define, frozen
+from attrs import define
 
-from dpb_slicer import cookies, pipeline, recovery
-from dpb_slicer.books import Books, Holding, Plan, Wish, forget, is_unnamed, name_of, owners
+from dpb_slicer import cookies, recovery
+from dpb_slicer.audits import Audits
+from dpb_slicer.books import Books, Holding, Plan, Wish, forget, is_unnamed, owners
 from dpb_slicer.circuits import Slice
-from dpb_slicer.difference import Change, Step, additions_first, difference
+from dpb_slicer.difference import Change, Step, additions_first
 from dpb_slicer.errors import GivenUp, NotConnected, Refused, SlicerError, TimedOut
 from dpb_slicer.learning import Learning, Limits
 from dpb_slicer.link import Failure, Features, Link
 from dpb_slicer.model import Flow, Tables
 from dpb_slicer.seating import Seating
+from dpb_slicer.timing import Timing
 
 log = logging.getLogger(__name__)
-
-
-@frozen
-class Timing:
-    """Seconds: for a barrier, between quick audits (a count of flows), between full ones (everything is read).
-
-    `settle` is what a switch is given after a barrier until its cached decisions are those of its tables.
-    """
-
-    command: float = 5.0
-    quick: float = 2.0
-    full: float = 30.0
-    settle: float = 0.015
 
 
 @define
@@ -59,18 +48,13 @@ class Switch:
         self.ports: dict[int, Port] = {}
         self.features = Features(0, None)
         self.books = Books(Seating.of(0))
-        self.flows = 0
         self.timing = timing
-        self._limits = limits
         self.learning = Learning(limits, self._send_unconfirmed)
+        self.audits = Audits(dpid, timing, self.books, self.learning)
         self._link: Link | None = None
         self._ready = False
         self._known = False
-        self._trusted = False
         self._commands = threading.Lock()
-        self._next_full = 0.0
-        self._suspect = False
-        self._expected: int | None = None  # how many flows are wanted, until something changes
 
     # ---- the connection ----
 
@@ -90,7 +74,7 @@ class Switch:
             if not self._known:
                 self._recover(there)
                 self._known = True
-            self._repair(there)
+            self.audits.repair(link, there)
             self.reason = None
             self._ready = self._link is link
 
@@ -177,12 +161,15 @@ class Switch:
         steps = self.books.steps(plan)
         try:
             failures = self._transact(link, steps)
+            if failures:
+                log.warning("%s refused: %s", self.dpid, "; ".join(sorted({failure.error for failure in failures})))
+                outcome |= self._settle(link, plan)
         except NotConnected:
             self._undo(plan, plan.after)
             raise
-        if failures:
-            log.warning("%s refused: %s", self.dpid, "; ".join(sorted({failure.error for failure in failures})))
-            outcome |= self._settle(link, plan)
+        except TimedOut:
+            self.audits.suspect = True
+            raise
         self._finish(plan, {cookie for cookie in plan.after if outcome[cookie] is None})
         return outcome
 
@@ -214,7 +201,7 @@ class Switch:
 
     def _put(self, before: Mapping[int, Holding | None], after: Mapping[int, Holding | None]) -> None:
         self.books.put(after)
-        self._expected = None
+        self.audits.changed(before, after)
         for cookie, holding in after.items():
             had = before[cookie]
             if had is not None and had.learns and (holding is None or not holding.learns):
@@ -236,20 +223,18 @@ class Switch:
     def _settle(self, link: Link, plan: Plan) -> dict[int, SlicerError | None]:
         """After a refusal: read what is there, try what is missing once more, undo what is refused again."""
         refused: dict[int, SlicerError | None] = {}
-        touched = {name_of(entry) for holding in plan.after.values() if holding for entry in holding.entries}
         for _ in range(len(plan.after) + 2):
             there = link.read(self.timing.command)
-            failures = self._transact(link, additions_first(self._mending(there, touched), there))
-            if not failures:
-                return refused
-            errors: dict[int, str] = {}
-            for failure in failures:
-                for cookie in owners([failure.step], [h for h in plan.after.values() if h is not None]):
-                    errors.setdefault(cookie, failure.error)
-            errors = {cookie: error for cookie, error in errors.items() if cookie not in refused}
+            first, second = additions_first(self.audits.mending(there), there)
+            failures = self._transact(link, (first, []))
+            errors = _blamed(failures, plan, refused)
+            if not errors:  # what others are refused keeps nobody from being done wholly
+                failures = [*failures, *self._transact(link, ([], second))]
+                errors = _blamed(failures, plan, refused)
             if not errors:
-                log.error("%s keeps refusing: %s", self.dpid, failures[0].error)
-                self._suspect = True
+                if failures:
+                    log.error("%s keeps refusing: %s", self.dpid, failures[0].error)
+                    self.audits.suspect = True
                 return refused
             refused |= {cookie: Refused(error) for cookie, error in errors.items()}
             self._undo(plan, errors)
@@ -267,7 +252,7 @@ class Switch:
         with self._serial():
             if not wanted_still():
                 raise GivenUp()
-            self._using()
+            link = self._using()
             wanted = {cookies.cookie_of(key): key for key in keys}
             for cookie, key in wanted.items():
                 held = self.books.holdings.get(cookie)
@@ -279,10 +264,8 @@ class Switch:
                 if cookie not in wanted and held.kind == "v2" and _begins(held, prefix)
             }
             outcome = self._change(gone)
-            self._trusted = True
-            self._suspect = True
-            self._expected = None
-            self._audit()
+            self.audits.trust()
+            self.audits.run(link)
             for error in outcome.values():
                 if error is not None:
                     raise error
@@ -302,80 +285,17 @@ class Switch:
         """Compare and repair: quickly by a count, wholly now and then. Raises what `Link` raises."""
         with self._serial():
             if self._ready:
-                self._audit()
-
-    def _audit(self) -> None:
-        link = self._using()
-        now = time.monotonic()
-        if not self._suspect and now < self._next_full and self._counts_are_right(link):
-            return
-        self._suspect = False
-        self._repair(link.read(self.timing.command * 4))
-        self._next_full = time.monotonic() + max(self.timing.full, 40 * (time.monotonic() - now))
-
-    def _counts_are_right(self, link: Link) -> bool:
-        total, static, learned = (
-            link.count(cookie, mask, self.timing.command)
-            for cookie, mask in (
-                (0, 0),
-                (cookies.BASE, cookies.MAGIC_MASK),
-                (cookies.LEARNED << 56, cookies.MAGIC_MASK),
-            )
-        )
-        self.flows = total
-        if not self._trusted or any(is_unnamed(holding) for holding in self.books.holdings.values()):
-            return True  # strays are let be, so a count says nothing
-        if self._expected is None:
-            self._expected = len(self.books.wanted().flows)
-        return static == self._expected and total == static + learned
-
-    def _repair(self, there: Tables) -> None:
-        link = self._link
-        if link is None:
-            raise NotConnected(self.dpid)
-        steps = self._mending(there)
-        self.flows = len(there.flows)
-        if not steps:
-            return
-        log.info("%s differs from what is wanted: %d steps", self.dpid, len(steps))
-        failures = link.transact(steps, self.timing.command * 4)
-        for failure in failures:
-            log.error("%s refuses a repair: %s: %s", self.dpid, failure.error, failure.step)
-
-    def _mending(self, there: Tables, touched: Set[tuple[object, ...]] = frozenset()) -> list[Step]:
-        """The steps to what is wanted. Until strays may be removed, only what a command has just *touched* is."""
-        learned = {key: flow for key, flow in there.flows.items() if cookies.is_learned(flow.cookie)}
-        known = recovery.learned_addresses(learned.values())
-        let_be = self.books.let_be(there)
-        wanted = self.books.wanted()
-        rest = Tables(
-            {k: f for k, f in there.flows.items() if k not in learned and k not in let_be.flows},
-            {n: g for n, g in there.groups.items() if n not in let_be.groups},
-            {n: m for n, m in there.meters.items() if n not in let_be.meters},
-        )
-        steps = difference(rest, wanted)
-        if not self._trusted:
-            steps = [step for step in steps if not _deletes(step) or name_of(step.entry) in touched]
-        learning = {h.place.number: h for h in self.books.holdings.values() if h.learns}
-        self.learning.recall(known)
-        steps += [Change("delete", flow) for flow in learned.values() if not _sound(flow, learning, known)]
-        return steps
+                self.audits.run(self._using())
 
 
-def _deletes(step: Step) -> TypeGuard[Change]:
-    return isinstance(step, Change) and step.verb == "delete"
-
-
-def _sound(flow: Flow, learning: Mapping[int, Holding], known: Mapping[int, Mapping[str, int]]) -> bool:
-    """Whether a learned flow is of a circuit that is there, and has the other flow of its address."""
-    number, index = cookies.learned_at(flow.cookie)
-    holding = learning.get(number)
-    if holding is None or all(seat.index != index for seat in holding.place.seats.values()):
-        return False
-    address = flow.match.eth_dst or flow.match.eth_src
-    if address is None:
-        return flow == pipeline.quiet(number, index, flow.hard)
-    return known.get(number, {}).get(address) == index
+def _blamed(failures: Iterable[Failure], plan: Plan, refused: Container[int]) -> dict[int, str]:
+    """Who of a plan, but for those that were *refused* already, caused failures; and the first error of each."""
+    errors: dict[int, str] = {}
+    for failure in failures:
+        for cookie in owners([failure.step], [h for h in plan.after.values() if h is not None]):
+            if cookie not in refused:
+                errors.setdefault(cookie, failure.error)
+    return errors
 
 
 def held_as(holding: Holding, key: str) -> Holding:
@@ -402,6 +322,6 @@ def describe(switch: Switch) -> dict[str, Any]:
         "meters-used": len(switch.books.seating.meters),
         "max-groups": features.max_groups,
         "groups-used": groups,
-        "flows": switch.flows,
+        "flows": switch.audits.flows,
         "ports": {str(n): {"name": port.name, "up": port.up} for n, port in sorted(switch.ports.items())},
     }

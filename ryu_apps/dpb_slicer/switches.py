@@ -16,7 +16,8 @@ from dpb_slicer.happenings import Happenings
 from dpb_slicer.learning import Limits
 from dpb_slicer.link import DatapathLink, Link, Unsupported
 from dpb_slicer.messages import match_of
-from dpb_slicer.switch import Port, Switch, Timing
+from dpb_slicer.switch import Port, Switch
+from dpb_slicer.timing import Timing
 
 log = logging.getLogger(__name__)
 

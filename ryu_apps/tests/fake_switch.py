@@ -148,16 +148,25 @@ def _fits(match, passage: Passage) -> bool:
 
 
 class FakeLink:
-    """A link to a fake switch. `watch` is called after every single step; `refuses` says what the switch refuses."""
+    """A link to a fake switch. `watch` is called after every single step; `refuses` says what the switch refuses.
+
+    `gives_up` is after how many steps it ends with which error.
+    """
 
     def __init__(self, switch, features=None, watch=lambda: None, refuses=lambda step: None):
         self.switch, self.told = switch, features or Features(1000, None)
         self.watch, self.refuses = watch, refuses
+        self.gives_up = None
         self.steps = []
 
     def transact(self, steps, timeout):
         failures = []
         for step in steps:
+            if self.gives_up is not None:
+                left, error = self.gives_up
+                if left == 0:
+                    raise error
+                self.gives_up = left - 1, error
             self.steps.append(step)
             error = self.refuses(step) or apply(self.switch.tables, step)
             if error:

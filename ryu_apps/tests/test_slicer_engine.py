@@ -4,16 +4,17 @@ import itertools
 import os
 
 import pytest
-from dpb_slicer import cookies
+from dpb_slicer import cookies, pipeline
 from dpb_slicer.books import Wish
 from dpb_slicer.circuits import End, Slice, overlaps
 from dpb_slicer.difference import Change, Forget, difference
-from dpb_slicer.errors import NotConnected, Overlap, Refused
+from dpb_slicer.errors import NotConnected, Overlap, Refused, TimedOut
 from dpb_slicer.learning import Learning, Limits
 from dpb_slicer.link import Features
 from dpb_slicer.model import Flow, Group, Match, Meter, Output, Tables
 from dpb_slicer.pipeline import Place, Seat
-from dpb_slicer.switch import Port, Switch, Timing
+from dpb_slicer.switch import Port, Switch
+from dpb_slicer.timing import Timing
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -66,6 +67,8 @@ class Machine(RuleBasedStateMachine):
         self.switch = application(self.link)
         self.trusted = False
         self.spoilt = False
+        self.strange = False  # something may be there that is not of what is wanted
+        self.untidy = False  # groups and meters may be there that the application does not know
 
     def look(self):
         for one, other in self.steady:
@@ -131,6 +134,29 @@ class Machine(RuleBasedStateMachine):
         else:
             self.wanted[key] = slice_
 
+    @rule(key=st.sampled_from(KEYS), data=st.data(), steps=st.integers(0, 12), away=st.booleans())
+    def cut(self, key, data, steps, away):
+        """The switch does not answer a command in time, or goes away: wanted is the new, or what was before."""
+        circuits = data.draw(st.lists(st.sampled_from(CIRCUITS), max_size=5, unique=True))
+        slice_ = Slice(tuple(End(c, data.draw(RATES), data.draw(RATES)) for c in circuits)) if circuits[1:] else None
+        self.always(key, slice_)
+        self.link.gives_up = steps, NotConnected("aa") if away else TimedOut("aa", "1 s")
+        try:
+            outcome = wish(self.switch, key, slice_)
+        except TimedOut:
+            outcome = None
+            self.spoilt = self.strange = True
+        except NotConnected as error:
+            outcome = error
+        self.link.gives_up = None
+        if outcome is None:
+            self.wanted |= {key: slice_} if slice_ else {}
+            if slice_ is None:
+                self.wanted.pop(key, None)
+        elif isinstance(outcome, NotConnected):
+            self.spoilt = True
+            self.reconnect()
+
     @rule(data=st.data())
     def lose(self, data):
         """Something goes from the switch."""
@@ -149,7 +175,7 @@ class Machine(RuleBasedStateMachine):
             Group(meter, "all", ()),
         ):
             self.fake.tables.put(entry)
-        self.spoilt = True
+        self.spoilt = self.strange = True
 
     def fake_apply(self, step):
         apply(self.fake.tables, step)
@@ -158,9 +184,9 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def audit(self):
         self.always(None, None)
-        self.switch._suspect = True
+        self.switch.audits.suspect = True
         self.switch.audit()
-        self.spoilt = False
+        self.spoilt = self.strange = False
 
     @precondition(lambda self: not self.spoilt)
     @rule()
@@ -173,8 +199,24 @@ class Machine(RuleBasedStateMachine):
         assert self.link.steps == []
         for prefix in ("ns/", "other/"):
             assert self.switch.remove_others(prefix, [k for k in self.wanted if k.startswith(prefix)]) == 0
-        assert self.link.read(1) == before
+        if not self.untidy:
+            assert self.link.read(1) == before
         self.trusted = True
+        self.untidy = False
+
+    @precondition(lambda self: not self.strange)
+    @rule(told=st.booleans())
+    def start_over(self, told):
+        """The application is started anew, whatever was lost meanwhile: the slices are put again."""
+        self.always(None, None)
+        self.switch = application(self.link)
+        if told:
+            for prefix in ("ns/", "other/"):
+                self.switch.remove_others(prefix, [k for k in self.wanted if k.startswith(prefix)])
+        self.trusted, self.untidy = told, not told and (self.untidy or self.spoilt)
+        for key, held in self.wanted.items():
+            assert wish(self.switch, key, held) is None
+        self.audit()
 
     @rule()
     def reconnect(self):
@@ -183,7 +225,7 @@ class Machine(RuleBasedStateMachine):
         with pytest.raises(NotConnected):
             wish(self.switch, "ns/a", None)
         self.switch.arrived(self.link, FEATURES)
-        self.spoilt = False
+        self.spoilt = self.strange = False
 
     @invariant()
     def right(self):
@@ -194,10 +236,19 @@ class Machine(RuleBasedStateMachine):
                 for one in held.circuits:
                     reached = {(p, f.tags) for p, f in self.fake.carry(one[0], Frame(one[1:]))}
                     assert reached == {(b[0], b[1:]) for a, b in ways(held) if a == one}
-            really = self.switch.really()
-            assert {k: sorted(map(str, really[cookies.cookie_of(k)].ends)) for k in self.wanted} == {
-                k: sorted(map(str, held.ends)) for k, held in self.wanted.items()
+            assert {cookie: told(held) for cookie, held in self.switch.really().items()} == {
+                cookies.cookie_of(key): told(held) for key, held in self.wanted.items()
             }
+            there = self.link.read(1)
+            if not self.untidy:
+                assert len(there.groups) == sum(len(held.ends) > 2 for held in self.wanted.values())
+                ends = [end for held in self.wanted.values() for end in held.ends]
+                assert len(there.meters) == sum(bool(rate) for end in ends for rate in (end.ingress, end.egress))
+
+
+def told(slice_):
+    """A slice as it may be compared with another: the order of its ends does not matter."""
+    return frozenset(slice_.ends), slice_.dhcp
 
 
 SOAK = os.environ.get("DPB_SOAK") == "1"
@@ -214,11 +265,140 @@ def test_a_switch_that_is_right_is_sent_nothing():
     switch = application(link)
     wish(switch, "ns/a", Slice((End((1,), 5, 5), End((2,)), End((3,)))))
     link.steps.clear()
-    switch._suspect = True
+    switch.audits.suspect = True
     switch.audit()
     switch.left(link)
     switch.arrived(link, FEATURES)
     assert link.steps == []
+
+
+FIVE = [(1,), (2,), (3, 10), (3, 20), (3, 30, 10)]
+
+
+def five(*, egress=0, ingress=None, dhcp=True):
+    """A slice of five circuits, the last with these rates."""
+    return Slice((*(End(circuit) for circuit in FIVE[:-1]), End(FIVE[-1], ingress, egress)), dhcp)
+
+
+def without_its_group(key, slice_):
+    """An application that was never told all keys, with one slice whose group was then lost; and its link."""
+    link = FakeLink(FakeSwitch())
+    switch = application(link)
+    assert wish(switch, key, slice_) is None
+    (group,) = link.read(1).groups.values()
+    apply(link.switch.tables, Change("delete", group))
+    return switch, link
+
+
+def audit(switch):
+    """A full audit."""
+    switch.audits.suspect = True
+    switch.audit()
+
+
+def test_what_a_change_no_longer_needs_goes_though_the_switch_had_lost_a_group():
+    switch, link = without_its_group("other/c", five(dhcp=False))
+    assert wish(switch, "other/c", five(dhcp=True)) is None
+    audit(switch)
+    assert wish(switch, "other/c", None) is None
+    assert link.read(1).flows.keys() == {flow.key for flow in pipeline.base()}
+    two = Slice((End((1,)), End((2,))))
+    assert wish(switch, "other/c", two) is None
+    assert switch.really() == {cookies.cookie_of("other/c"): two}
+
+
+def test_no_meter_is_left_by_a_change_though_the_switch_had_lost_a_group():
+    switch, link = without_its_group("other/c", five(ingress=1000, dhcp=False))
+    assert len(link.read(1).meters) == 1
+    assert wish(switch, "other/c", five(egress=None, dhcp=False)) is None
+    assert link.read(1).meters == {}
+    audit(switch)
+    before = link.read(1)
+    again = application(link)
+    again.remove_others("other/", ["other/c"])
+    assert link.read(1) == before
+
+
+def test_ends_that_a_change_takes_out_go_though_the_switch_had_lost_the_group():
+    switch, link = without_its_group("ns/a", five())
+    three = Slice(five().ends[:3])
+    assert wish(switch, "ns/a", three) is None
+    assert switch.really() == {cookies.cookie_of("ns/a"): three}
+    assert not passes(link.switch, (1,), (3, 20))
+    assert not [flow for flow in link.read(1).flows.values() if flow.match == Match(3, 30)]  # served the double tag
+
+
+def test_nothing_is_left_of_a_change_that_was_not_confirmed_once_the_slice_is_deleted():
+    link = FakeLink(FakeSwitch())
+    switch = application(link)
+    assert wish(switch, "ns/a", five(dhcp=False, ingress=5)) is None
+    link.gives_up = 0, TimedOut("aa", "1 s")
+    with pytest.raises(TimedOut):
+        wish(switch, "ns/a", Slice(five().ends[:3]))
+    link.gives_up = None
+    assert wish(switch, "ns/a", None) is None
+    switch.audit()
+    assert link.read(1) == Tables.of(pipeline.base())
+
+
+def test_a_switch_that_goes_away_while_a_refusal_is_seen_to_keeps_what_it_had():
+    before = five()
+    switch, link = without_its_group("ns/a", before)
+
+    def read(timeout):
+        raise NotConnected(switch.dpid)
+
+    link.read, reading = read, link.read
+    with pytest.raises(NotConnected):
+        wish(switch, "ns/a", five(dhcp=False))
+    link.read = reading
+    switch.left(link)
+    switch.arrived(link, FEATURES)
+    assert switch.really() == {cookies.cookie_of("ns/a"): before}
+
+
+def test_what_another_slice_is_refused_keeps_no_change_from_being_done_wholly():
+    switch, link = without_its_group("ns/a", five())
+    other = Slice((End((4, 10)), End((5,))))
+    assert wish(switch, "ns/b", other) is None
+    for flow in [f for f in link.read(1).flows.values() if f.cookie == cookies.cookie_of("ns/b")]:
+        apply(link.switch.tables, Change("delete", flow))
+    mine = cookies.cookie_of("ns/b")
+    link.refuses = lambda s: "OFPET_X" if isinstance(s, Change) and getattr(s.entry, "cookie", 0) == mine else None
+    three = Slice(five().ends[:3])
+    assert wish(switch, "ns/a", three) is None
+    assert switch.really() == {cookies.cookie_of("ns/a"): three}
+    link.refuses = lambda step: None
+    switch.audit()
+    assert switch.really() == {cookies.cookie_of("ns/a"): three, mine: other}
+
+
+def test_no_frame_of_a_slice_that_is_there_in_part_comes_into_a_new_one():
+    link = FakeLink(FakeSwitch())
+    wish(application(link), "ns/a", Slice((End((1,)), End((2,)), End((3, 10)))))
+    for flow in [flow for flow in link.read(1).flows.values() if flow.table == pipeline.EXIT]:
+        apply(link.switch.tables, Change("delete", flow))
+    switch = application(link)  # it does not know the slice again
+    new = Slice((End((4, 10)), End((4, 20)), End((5,))))
+    assert wish(switch, "ns/b", new) is None
+    assert passes(link.switch, (4, 10), (5,))
+    assert not any(passes(link.switch, (1,), other) for other in new.circuits)
+
+
+def test_meters_of_a_command_that_was_not_confirmed_are_free_after_an_audit():
+    switch = Switch("00000000000000aa", Timing(1, 0, 0), Limits())
+    switch.ports = {number: Port(f"p{number}", True) for number in range(1, 9)}
+    link = FakeLink(FakeSwitch())
+    switch.arrived(link, Features(2, None))
+    two = Slice((End((1,), 5, 5), End((2,))))
+    assert wish(switch, "ns/a", two) is None
+    link.gives_up = 0, TimedOut("aa", "1 s")
+    with pytest.raises(TimedOut):
+        wish(switch, "ns/a", None)
+    link.gives_up = None
+    audit(switch)
+    assert link.read(1).meters == {}
+    assert wish(switch, "ns/b", two) is None
 
 
 def test_meters_that_run_out_are_refused_and_given_back():

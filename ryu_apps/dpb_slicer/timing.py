@@ -1,0 +1,18 @@
+"""How long is waited for what."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Timing:
+    """Seconds: for a barrier, between quick audits (a count of flows), between full ones (everything is read).
+
+    `settle` is what a switch is given after a barrier until its cached decisions are those of its tables.
+    """
+
+    command: float = 5.0
+    quick: float = 2.0
+    full: float = 30.0
+    settle: float = 0.015
