@@ -51,12 +51,15 @@ class MemoryStore(Store):
         self._tables: dict[type[Record], dict[Key, Any]] = {table: {} for table in TABLES if table is not EventRecord}
         self._networks = self._tables[NetworkRecord]
         self._services = self._tables[ServiceRecord]
+        self._segments = self._tables[SegmentRecord]
         self._attempts: dict[Key, dict[int, AttemptRecord]] = {}
         self._events: dict[str, deque[Event]] = {}  # in the order of their numbers
         # What a put does, by table: a call each, because this is the inner loop of benchmarks.
         self._put: dict[type[Record], Callable[[Any], None]] = {
             table: self._putter(rows) for table, rows in self._tables.items()
         }
+        self._put[ServiceRecord] = self._put_service
+        self._put[SegmentRecord] = self._put_segment
         self._put[AttemptRecord] = self._put_attempt
         self._put[EventRecord] = self._put_event
 
@@ -143,7 +146,7 @@ class MemoryStore(Store):
         for record in batch.puts:
             kind = type(record)
             if kind is NetworkRecord:
-                network = record.key
+                network = (record.name,)  # type: ignore[union-attr]  # a key is a call: here it is spelt out
             elif kind is SegmentRecord or kind is AttemptRecord:
                 owner = (record.network, record.service)  # type: ignore[union-attr]
                 if owner != service and owner not in services:
@@ -153,7 +156,7 @@ class MemoryStore(Store):
                 if place != network and place not in networks:
                     return self._orphan(batch)
                 if kind is ServiceRecord:
-                    service = record.key
+                    service = (record.network, record.id)  # type: ignore[union-attr]
         return self._orphan(batch) if batch.drops else None
 
     def _orphan(self, batch: Batch) -> CommitFailed | None:
@@ -179,6 +182,12 @@ class MemoryStore(Store):
             rows[record.key] = record
 
         return put
+
+    def _put_service(self, record: ServiceRecord) -> None:
+        self._services[record.network, record.id] = record
+
+    def _put_segment(self, record: SegmentRecord) -> None:
+        self._segments[record.network, record.service, record.role] = record
 
     def _put_attempt(self, record: AttemptRecord) -> None:
         service = (record.network, record.service)

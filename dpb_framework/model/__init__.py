@@ -4,6 +4,7 @@ from dpb_framework.model.bandwidth import MAX_KBPS, TrafficFlow, kbps, mbps
 from dpb_framework.model.circuit import MAX_LABEL, Circuit, End, Segment, check_name
 from dpb_framework.model.constraints import FREE, Constraints
 from dpb_framework.model.lifecycle import (
+    LEAVING,
     REACHABLE,
     STABLE,
     TRANSITIONS,
@@ -43,6 +44,7 @@ __all__ = [
     "ANYBODY",
     "DEFAULT_LABELS",
     "FREE",
+    "LEAVING",
     "MAX_KBPS",
     "MAX_LABEL",
     "REACHABLE",

@@ -38,6 +38,10 @@ class Desired(Word):
     RELEASED = "RELEASED"
 
 
+LEAVING = frozenset({Desired.DORMANT, Desired.RELEASED})
+"""Where a service that is to hold nothing is wanted."""
+
+
 class Step(Word):
     """What moves a service: a command of its user (verbs), or what became of it (participles)."""
 

@@ -9,6 +9,7 @@ from attrs import evolve
 from dpb_framework.contracts import Role, Service
 from dpb_framework.errors import InferiorFailed, TimedOut
 from dpb_framework.model import (
+    LEAVING,
     Change,
     Condition,
     Desired,
@@ -105,7 +106,7 @@ class AggregatorService(ChangingService):
         self._advance_removals()
         if self._committing or self._finishing:
             return
-        if self._desired in (Desired.DORMANT, Desired.RELEASED):
+        if self._desired in LEAVING:
             self._tell_conditions()
             return
         current = self._attempt(Role.CURRENT)
@@ -171,7 +172,7 @@ class AggregatorService(ChangingService):
 
     def _tell_conditions(self) -> None:
         conditions: list[Condition] = []
-        leaving = self._desired in (Desired.DORMANT, Desired.RELEASED)
+        leaving = self._desired in LEAVING
         is_active = self._status is Status.ACTIVE
         for attempt in self._attempts.values():
             current = attempt.role is Role.CURRENT

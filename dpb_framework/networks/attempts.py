@@ -12,6 +12,7 @@ from attrs import define, evolve
 from dpb_framework.contracts import AttemptRecord, Key, Record, Role, Service, ServiceRecord, Subservice
 from dpb_framework.errors import ConfigInvalid, DpbError
 from dpb_framework.model import (
+    LEAVING,
     Change,
     Circuit,
     Desired,
@@ -197,7 +198,7 @@ class AttemptingService(DrivenService["Aggregator"]):
                 gone = gone and part.gone
             if gone:
                 done.append(attempt)
-        leaving = self._desired in (Desired.DORMANT, Desired.RELEASED)
+        leaving = self._desired in LEAVING
         if leaving and self._status is not Status.DORMANT and len(done) == len(self._attempts):
             self._finish()
         elif done:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from dpb_framework.contracts import Key, Record, Service
 from dpb_framework.errors import CommitFailed, DpbError, NotOwner, ServiceGone, ServiceLogic
 from dpb_framework.model import (
+    LEAVING,
     STABLE,
     TRANSITIONS,
     Caller,
@@ -165,7 +166,7 @@ class DrivenService(ToldService[N], Generic[N]):
         self._enter(lambda answer: answer.resolve(None), (), reply)
 
     def _activate(self, caller: Caller, reply: Reply[None]) -> None:
-        if self._desired in (Desired.DORMANT, Desired.RELEASED):
+        if self._desired in LEAVING:
             if self._status is not Status.DORMANT and self._status is not Status.DEACTIVATING:
                 step(self._status, Step.ACTIVATE)
             if self._remembered:

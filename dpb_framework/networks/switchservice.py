@@ -15,6 +15,12 @@ from dpb_framework.runtime import Cancel
 if TYPE_CHECKING:
     from dpb_framework.networks.switch import Switch
 
+# A define makes a service in each switch on its way, and Python 3.11 calls a function to look a member up.
+_WANTED_ACTIVE, _WANTED_INACTIVE = Desired.ACTIVE, Desired.INACTIVE
+_RELEASED, _ESTABLISHING, _INACTIVE, _DORMANT = Status.RELEASED, Status.ESTABLISHING, Status.INACTIVE, Status.DORMANT
+_NO_CHANGE, _COMMITTING = Change.NONE, Change.COMMITTING
+_LEFT_ACTIVE = frozenset({Status.DEACTIVATING, Status.FAILED})
+
 RETRY = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds before each further try of what a device refused."""
 
@@ -62,11 +68,13 @@ class SwitchService(DrivenService["Switch"]):
         network.ask_segment(self, chosen, caller)
         self._asked, self._chosen, self._error = segment, chosen, None
         self.rehold()
-        self._desired = Desired.ACTIVE if self._remembered else Desired.INACTIVE
-        self._remembered = False
-        self._landing = self._status = Status.ACTIVATING if self._desired is Desired.ACTIVE else Status.INACTIVE
+        if self._remembered:
+            self._remembered, self._desired, self._landing = False, _WANTED_ACTIVE, Status.ACTIVATING
+        else:
+            self._desired, self._landing = _WANTED_INACTIVE, _INACTIVE
+        self._status = self._landing
         puts: list[Record] = [self.record(), self._segment_record(), self._event()]
-        self._status = Status.ESTABLISHING  # nothing but the commit is still to come
+        self._status = _ESTABLISHING  # nothing but the commit is still to come
         return puts
 
     def _check_enforced(self) -> None:
@@ -153,19 +161,19 @@ class SwitchService(DrivenService["Switch"]):
     @property
     def keeps_bridge(self) -> bool:
         """Whether its bridge is to stay on the device: it is wanted, or nothing else is durably decided yet."""
-        return self._desired is Desired.ACTIVE or self._committing or self._applied is not None
+        return self._desired is _WANTED_ACTIVE or self._committing or self._applied is not None
 
     def _wanted(self) -> Bridge | None:
-        if self._desired is not Desired.ACTIVE or self._chosen is None:
+        if self._desired is not _WANTED_ACTIVE or self._chosen is None:
             return None
         channel = self.network.channel
         return Bridge(self.key, {channel(end.circuit): end.flow for end in self._chosen.ends})
 
     def advance(self) -> None:
         """Bring the bridge where it is wanted."""
-        if self._committing or self._finishing or self._status is Status.RELEASED:
+        if self._committing or self._finishing or self._status is _RELEASED:
             return
-        if self._status is Status.ESTABLISHING:
+        if self._status is _ESTABLISHING:
             self._status = self._landing
         if self._refused is not None:
             refused, self._refused = self._refused, None
@@ -223,20 +231,20 @@ class SwitchService(DrivenService["Switch"]):
 
     def _settle(self, wanted: Bridge | None) -> None:
         """What is wanted is there: tell so, and give back what is not needed any more."""
-        if self._desired is Desired.ACTIVE:
+        if self._desired is _WANTED_ACTIVE:
             self._settle_active()
-        elif self._desired is Desired.INACTIVE:
-            if self._status in (Status.DEACTIVATING, Status.FAILED):
+        elif self._desired is _WANTED_INACTIVE:
+            if self._status in _LEFT_ACTIVE:
                 self._note(Step.DEACTIVATED)
-        elif self._status is not Status.DORMANT:
+        elif self._status is not _DORMANT:
             self._finish()
             return
-        if self._change is Change.COMMITTING:
-            self._change, self._leaving = Change.NONE, None
+        if self._change is _COMMITTING:
+            self._change, self._leaving = _NO_CHANGE, None
             self.rehold()
             self.network.commit([self.record(), self._event()])
             self._changed()
-        elif self._leaving is not None and self._change is Change.NONE:
+        elif self._leaving is not None and self._change is _NO_CHANGE:
             self._leaving = None
             self.rehold()
 

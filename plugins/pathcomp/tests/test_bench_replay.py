@@ -9,6 +9,7 @@ from dpb_pathcomp.bench.workload import Link, Request, Workload
 
 from dpb_framework.contracts.algorithm import Tree
 from dpb_framework.errors import NoCapacity
+from dpb_framework.model import Segment
 from dpb_framework.testing.instances import demand_of
 from dpb_framework.testing.topologies import line
 
@@ -26,11 +27,15 @@ class FakeArena:
         self.planning = Stopwatch()
         self.active: list[object] = []
 
-    def define(self, request: Request) -> object:
+    def segment(self, request: Request) -> Segment:
+        return Segment.of(*((f"v{node}", None, request.rate, request.rate) for node in request.nodes))
+
+    def define(self, segment: Segment) -> object:
+        rate = segment.ends[0].flow.ingress
         with self.planning:
-            if request.rate == 999:
+            if rate == 999:
                 raise NoCapacity("bench", "too much")
-        return request.rate
+        return rate
 
     def activate(self, service: object) -> None:
         self.active.append(service)

@@ -9,6 +9,7 @@ from typing import Protocol
 import networkx as nx
 
 from dpb_framework.errors import DpbError
+from dpb_framework.model import Segment
 from dpb_pathcomp.bench.figures import Figures
 from dpb_pathcomp.bench.stopwatch import Stopwatch
 from dpb_pathcomp.bench.workload import Request, Workload
@@ -24,7 +25,10 @@ class Arena(Protocol):
     def planning(self) -> Stopwatch:
         """The times of the planner."""
 
-    def define(self, request: Request) -> object:
+    def segment(self, request: Request) -> Segment:
+        """Write down what is asked for."""
+
+    def define(self, segment: Segment) -> object:
         """Ask for it and wait until it is established; a `DpbError` is the refusal."""
 
     def activate(self, service: object) -> None:
@@ -58,9 +62,10 @@ def replay(
             source = random.randrange(len(workload.nodes))
             with searching:
                 nx.single_source_dijkstra(graph, source)
+        segment = arena.segment(request)
         try:
             with defining:
-                service = arena.define(request)
+                service = arena.define(segment)
         except DpbError as error:
             refused += 1
             first_refusal = first_refusal or f"request {number}: {error}"

@@ -56,9 +56,14 @@ class World:
     ) -> None:
         self._ending.close()
 
-    def define(self, request: Request) -> Service:
+    def segment(self, request: Request) -> Segment:
+        """Write down what is asked for, as a client does before it asks."""
+        nodes = self._workload.nodes
+        return Segment.of(*((terminal_name(nodes[node]), None, request.rate, request.rate) for node in request.nodes))
+
+    def define(self, segment: Segment) -> Service:
         """Make and define the service, and wait until it is established; a `DpbError` when it is refused."""
-        service = self._create(request)
+        service = _now(self._network.create(CALLER, segment=segment))
         if service.status is not Status.INACTIVE:
             _now(service.wait({Status.INACTIVE}, PATIENCE))
             self._expect(service, Status.INACTIVE)
@@ -66,7 +71,7 @@ class World:
 
     def establish(self, request: Request) -> Service:
         """Make, define and activate the service, and wait for its traffic to pass; a `DpbError` when it is refused."""
-        service = self._create(request)
+        service = _now(self._network.create(CALLER, segment=self.segment(request)))
         self.activate(service)
         return service
 
@@ -83,13 +88,6 @@ class World:
             use.trunk.upstream - use.upstream_left + use.trunk.downstream - use.downstream_left
             for use in self._management.trunks()
         )
-
-    def _create(self, request: Request) -> Service:
-        nodes = self._workload.nodes
-        segment = Segment.of(
-            *((terminal_name(nodes[node]), None, request.rate, request.rate) for node in request.nodes)
-        )
-        return _now(self._network.create(CALLER, segment=segment))
 
     def _expect(self, service: Service, status: Status) -> None:
         if service.status is status:
