@@ -3,7 +3,7 @@
 The broker above has a row of remote networks, which other brokers serve, several each; a service goes through the
 first 2 or through all of them. Between the brokers are lines that take their time, as lines between sites do. Told are
 the times from the request to INACTIVE for few and for all, their ratio, and how many requests an inferior got for a
-define; then the times through stacks of brokers, one on the other.
+define; then the times through stacks of brokers, one on the other. Before that the same row is one broker's own.
 """
 
 from __future__ import annotations
@@ -161,15 +161,38 @@ def breadth(asked: argparse.Namespace, seconds: float) -> dict[str, Any]:
                 if round_ >= 3:  # the first ones warm up
                     for which, span in spans.items():
                         times[which].append(span)
-        medians = {which: statistics.median(found) for which, found in times.items()}
-        return {
-            "through 2 inferiors, median ms": ms(medians["few"]),
-            f"through {asked.inferiors} inferiors, median ms": ms(medians["all"]),
-            "times as long": round(medians["all"] / medians["few"], 2),
-            "requests to an inferior for define and release": far,
-        }
+        return {**_told(times, asked.inferiors), "requests to an inferior for define and release": far}
     finally:
         lines.close()
+
+
+def _told(times: dict[str, list[float]], inferiors: int) -> dict[str, Any]:
+    medians = {which: statistics.median(found) for which, found in times.items()}
+    return {
+        "through 2 inferiors, median ms": ms(medians["few"]),
+        f"through {inferiors} inferiors, median ms": ms(medians["all"]),
+        "times as long": round(medians["all"] / medians["few"], 2),
+    }
+
+
+def inside(asked: argparse.Namespace) -> dict[str, Any]:
+    """Few inferiors against all, in turn, where all are switches of one broker."""
+    names = [f"s{number}" for number in range(asked.inferiors)]
+    config = configuration(asked.store, names)
+    if asked.inferiors != 2:  # then the aggregator is there
+        config += f'[[network]]\nname = "net"\nkind = "aggregator"\ninferiors = {json.dumps(names)}\n'
+    times: dict[str, list[float]] = {"few": [], "all": []}
+    with broker(config, asked.folder) as serving:
+        client = Client(serving.url)
+        furnish_switches(client, names)
+        furnish_row(client, names)
+        for round_ in range(asked.rounds + 3):
+            spans = {"few": define(client, names[:2], 1), "all": define(client, [names[0], names[-1]], 2)}
+            if round_ >= 3:
+                for which, span in spans.items():
+                    times[which].append(span)
+        client.close()
+    return _told(times, asked.inferiors)
 
 
 def depth(asked: argparse.Namespace, seconds: float) -> dict[str, Any]:
@@ -207,14 +230,15 @@ def main() -> None:
     parser.add_argument("--inferiors", type=int, default=32)
     parser.add_argument("--brokers", type=int, default=4, help="how many processes serve them")
     parser.add_argument("--levels", type=int, default=3)
-    parser.add_argument("--line", type=float, default=25.0, help="what a line takes each way, in ms")
+    parser.add_argument("--line", type=float, action="append", help="what a line takes each way, in ms (25, 5, 2, 0)")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
     parser.add_argument("--folder", type=Path, default=Path("build"), help="where the databases lie")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     figures: dict[str, Any] = {"store": asked.store}
-    for line in (asked.line, 0.0):
+    figures["one broker"] = inside(asked)
+    for line in asked.line or (25.0, 5.0, 2.0, 0.0):
         figures[f"lines of {line:g} ms each way"] = {**breadth(asked, line / 1000), **depth(asked, line / 1000)}
     show("hierarchy", figures, asked.json)
 
