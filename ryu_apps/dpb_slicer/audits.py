@@ -61,7 +61,8 @@ class Audits:
         now = time.monotonic()
         if not self.suspect and now < self._next_full and self._counts_are_right(link):
             return
-        self.repair(link, link.read(self._timing.command * 4))
+        asked = self._learning.now()
+        self.repair(link, link.read(self._timing.command * 4), asked)
         self.suspect = False
         self._next_full = time.monotonic() + max(self._timing.full, 40 * (time.monotonic() - now))
 
@@ -81,9 +82,12 @@ class Audits:
             self._expected = len(self._books.wanted().flows)
         return static == self._expected and total == static + learned
 
-    def repair(self, link: Link, there: Tables) -> None:
-        """Send the steps from what is *there* to what is wanted; what stays there keeps its numbers from others."""
-        steps = self.mending(there)
+    def repair(self, link: Link, there: Tables, asked: float) -> None:
+        """Send the steps from what is *there* to what is wanted; what stays there keeps its numbers from others.
+
+        *asked* is when the reading of what is there began, by the clock of what is learned.
+        """
+        steps = self.mending(there, asked)
         self.flows = len(there.flows)
         failures = []
         if steps:
@@ -100,8 +104,8 @@ class Audits:
         places = [holding.place for holding in self._books.holdings.values()]
         self._books.seating.hold_only(places, *recovery.taken(left))
 
-    def mending(self, there: Tables) -> list[Step]:
-        """The steps from what is *there* to what is wanted."""
+    def mending(self, there: Tables, asked: float) -> list[Step]:
+        """The steps from what is *there*, read since *asked*, to what is wanted."""
         learned = {key: flow for key, flow in there.flows.items() if cookies.is_learned(flow.cookie)}
         known = recovery.learned_addresses(learned.values())
         let_be = self._books.let_be(there)
@@ -116,7 +120,7 @@ class Audits:
             own = self._told.union(h.cookie for h in self._books.holdings.values() if not is_unnamed(h))
             steps = [step for step in steps if not _deletes(step) or self._answers_for(step.entry, own)]
         learning = {h.place.number: h for h in self._books.holdings.values() if h.learns}
-        self._learning.recall(known)
+        self._learning.recall(known, asked)
         steps += [Change("delete", flow) for flow in learned.values() if not _sound(flow, learning, known)]
         return steps
 

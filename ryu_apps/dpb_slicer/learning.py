@@ -58,14 +58,18 @@ class Learning:
             for address in [address for address, (index, _) in learner.addresses.items() if index not in indexes]:
                 del learner.addresses[address]
 
-    def recall(self, known: Mapping[int, Mapping[str, int]]) -> None:
-        """Believe what a switch reports as learned, for the slices that learn."""
+    def recall(self, known: Mapping[int, Mapping[str, int]], since: float) -> None:
+        """Believe what a switch reports as learned where slices learn, but for what was seen *since* it was asked.
+
+        Else a station that moves while the switch is read is believed at its old place: its flow at the new one would
+        stay when it moves on, and nobody would hear of its return.
+        """
         with self._lock:
             for number, learner in self._slices.items():
                 told = known.get(number, {})
-                learner.addresses = {
-                    address: (index, 0.0) for address, index in told.items() if index in learner.indexes
-                }
+                seen = {address: (index, at) for address, (index, at) in learner.addresses.items() if at >= since}
+                believed = {address: (index, 0.0) for address, index in told.items() if index in learner.indexes}
+                learner.addresses = believed | seen
 
     def seen(self, number: int, index: int, address: str, idle: int | None = None) -> None:
         """A frame of a sender that the switch does not know came in by this circuit."""

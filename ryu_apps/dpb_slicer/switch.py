@@ -68,13 +68,13 @@ class Switch:
         with self._serial():
             self._link = link
             self._ready = False
-            there = link.read(self.timing.command * 4)
+            asked, there = self.learning.now(), link.read(self.timing.command * 4)
             if features != self.features:
                 self._resize(features)
             if not self._known:
                 self._recover(there)
                 self._known = True
-            self.audits.repair(link, there)
+            self.audits.repair(link, there, asked)
             self.reason = None
             self._ready = self._link is link
 
@@ -224,8 +224,8 @@ class Switch:
         """After a refusal: read what is there, try what is missing once more, undo what is refused again."""
         refused: dict[int, SlicerError | None] = {}
         for _ in range(len(plan.after) + 2):
-            there = link.read(self.timing.command)
-            first, second = additions_first(self.audits.mending(there), there)
+            asked, there = self.learning.now(), link.read(self.timing.command)
+            first, second = additions_first(self.audits.mending(there, asked), there)
             failures = self._transact(link, (first, []))
             errors = _blamed(failures, plan, refused)
             if not errors:  # what others are refused keeps nobody from being done wholly

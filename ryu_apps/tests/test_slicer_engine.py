@@ -483,6 +483,43 @@ def test_an_address_is_told_once_moves_and_is_forgotten():
     assert pupil.learning.known(7) == {}
 
 
+def test_a_station_that_moves_while_the_switch_is_read_is_not_believed_at_its_old_place():
+    address = "02:00:00:00:00:07"
+
+    class Slow(FakeLink):
+        moves = False
+
+        def read(self, timeout):
+            there = super().read(timeout)
+            if self.moves:  # what was read is from before
+                switch.learning.seen(number, index[(2,)], address)
+            return there
+
+    fake = FakeSwitch()
+    link = Slow(fake)
+    switch = application(link)
+    assert wish(switch, "ns/a", Slice(tuple(End((port,), None, None) for port in (1, 2, 3)))) is None
+    (holding,) = switch.books.holdings.values()
+    number, index = holding.place.number, {c: seat.index for c, seat in holding.place.seats.items()}
+    switch.learning.seen(number, index[(1,)], address)
+    link.moves, switch.audits.suspect = True, True
+    switch.audit()
+    link.moves = False
+    assert switch.learning.known(number) == {address: index[(2,)]}
+    switch.learning.seen(number, index[(3,)], address)
+    senders = {f.cookie for f in fake.tables.flows.values() if f.match.eth_src == address}
+    assert {cookies.learned_at(cookie) for cookie in senders} == {(number, index[(3,)])}
+
+
+def test_what_was_learned_before_the_switch_was_read_is_as_it_reports():
+    pupil = Pupil()
+    pupil.seen(1, 1)
+    pupil.seen(1, 2)
+    pupil.clock.now += 1
+    pupil.learning.recall({7: {"02:00:00:00:00:01": 3}}, pupil.clock.now)
+    assert pupil.learning.known(7) == {"02:00:00:00:00:01": 3}
+
+
 def test_addresses_are_bounded_in_number_and_in_rate():
     pupil = Pupil()
     for last in (1, 2, 3):
