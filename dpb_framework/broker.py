@@ -61,6 +61,7 @@ class Broker(BrokerApi):
 
     def _build(self, network: NetworkConfig) -> NetworkKind:
         kind = load(NETWORKS, network.kind, NetworkKind)
+        # A class found by its entry point: checked when it was loaded.
         return kind.build(_Workshop(self, network))  # type: ignore[attr-defined,no-any-return]
 
     # -- life
@@ -166,7 +167,7 @@ class _Workshop(Workshop):
         self.tuning = {"inferior-timeout": numbers.inferior_timeout, "replans": numbers.replans}
 
     @property
-    def uuid(self) -> str:  # type: ignore[override]
+    def uuid(self) -> str:  # type: ignore[override]  # the contract has an attribute; here it is the store's
         """The store's id; known once the store is open."""
         return self.store.uuid
 

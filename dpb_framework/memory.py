@@ -148,15 +148,17 @@ class MemoryStore(Store):
             if kind is NetworkRecord:
                 network = (record.name,)  # type: ignore[union-attr]  # a key is a call: here it is spelt out
             elif kind is SegmentRecord or kind is AttemptRecord:
+                # The kinds of record that have an owner.
                 owner = (record.network, record.service)  # type: ignore[union-attr]
                 if owner != service and owner not in services:
                     return self._orphan(batch)
             elif kind is not Item:
+                # All but Item.
                 place = ((record.event if kind is EventRecord else record).network,)  # type: ignore[union-attr]
                 if place != network and place not in networks:
                     return self._orphan(batch)
                 if kind is ServiceRecord:
-                    service = (record.network, record.id)  # type: ignore[union-attr]
+                    service = (record.network, record.id)  # type: ignore[union-attr]  # its kind says so
         return self._orphan(batch) if batch.drops else None
 
     def _orphan(self, batch: Batch) -> CommitFailed | None:

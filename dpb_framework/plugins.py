@@ -70,7 +70,7 @@ def make(group: str, name: str, contract: Callable[..., T], settings: Mapping[st
     built = load(group, name, contract)
     arguments = check_call(built, settings, path)
     try:
-        return built(**arguments)  # type: ignore[no-any-return]
+        return built(**arguments)  # type: ignore[no-any-return]  # what a plugin makes is checked by who asks
     except (ConfigInvalid, BadArgument) as error:
         # The constructor knows its setting, but not where in the file that stands.
         where = error.path if error.path.startswith("$") else f"{path}.{error.path}"

@@ -74,7 +74,7 @@ class Reply(Generic[T]):
             raise RuntimeError("the reply has not come yet")
         if self._error is not None:
             raise self._error
-        return self._value  # type: ignore[no-any-return]
+        return self._value  # type: ignore[no-any-return]  # kept as Any: None until it settles
 
     def resolve(self, value: T) -> bool:
         """Settle with a value. False when it was settled before: the first outcome holds."""

@@ -127,6 +127,7 @@ _SOURCES = {"file": _from_file, "env": _from_environment, "path": _absolute}
 
 
 def _hints(call: Callable[..., Any]) -> dict[str, Any]:
+    # The constructor, for its signature only.
     target = call.__init__ if isinstance(call, type) else call  # type: ignore[misc]
     try:
         return typing.get_type_hints(target)

@@ -42,6 +42,7 @@ def kbps(mbps: object, path: str = "rate") -> int:
         raise BadArgument(path, f"a rate is not negative: {rate} Mbit/s"[:200])
     if rate.adjusted() > 12 or rate * 1000 > MAX_KBPS:
         raise BadArgument(path, f"a rate is at most {MAX_KBPS // 1000} Mbit/s")
+    # Finite: its exponent is a number.
     if rate.as_tuple().exponent < -30 or (scaled := rate * 1000) != scaled.to_integral_value():  # type: ignore[operator]
         raise BadArgument(path, "a rate is a whole number of kbit/s: at most three decimals of Mbit/s")
     return int(scaled)

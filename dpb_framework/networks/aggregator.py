@@ -99,7 +99,7 @@ class Aggregator(AggregatorTopology):
         algorithm = workshop.make(
             "dpb.algorithms",
             name,
-            Algorithm,  # type: ignore[type-abstract]
+            Algorithm,  # type: ignore[type-abstract]  # a contract to check against, not to make
             settings.pop("algorithm-settings", {}),
             "algorithm-settings",
         )
@@ -236,6 +236,7 @@ class Aggregator(AggregatorTopology):
             except DpbError as error:
                 reply.fail(error)
                 return
+            # The type of a lambda is not told through.
             self.runtime.work(lambda: self._foresight.answer(snapshot, scenario)).then(reply.follow)  # type: ignore[arg-type]
 
         self.strand.post(begin)

@@ -96,7 +96,7 @@ class Contact:
     def _run(self, call: Callable[[], object]) -> Reply[None]:
         """Make a call that may block, in the leaf's threads; at once where the fabric never blocks."""
         if self._leaf is not None:
-            return self._leaf.submit(call)  # type: ignore[arg-type]
+            return self._leaf.submit(call)  # type: ignore[arg-type]  # what a call returns is of no interest
         reply: Reply[None] = Reply()
         try:
             call()

@@ -76,7 +76,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
         fabric = workshop.make(
             "dpb.fabrics",
             settings.pop("fabric", "emulated"),
-            Fabric,  # type: ignore[type-abstract]
+            Fabric,  # type: ignore[type-abstract]  # a contract to check against, not to make
             settings.pop("fabric-settings", {}),
             "fabric-settings",
         )

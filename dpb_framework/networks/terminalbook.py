@@ -198,6 +198,7 @@ class TerminalBook:
         if before is not None:
             for held in before.segments:
                 for end in held.ends:
+                    # The labels of what is held are chosen.
                     labels[end.circuit.terminal].pop(end.circuit.label, None)  # type: ignore[arg-type]
             self._count(before, -1)
         if not segments:
@@ -207,6 +208,7 @@ class TerminalBook:
         for held in segments:
             for end in held.ends:
                 circuit = end.circuit
+                # The labels of what is held are chosen.
                 labels[circuit.terminal][circuit.label] = service  # type: ignore[index]
 
     def _count(self, held: _Held, sign: int) -> None:

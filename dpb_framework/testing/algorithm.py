@@ -280,6 +280,7 @@ class AlgorithmContract:
         """Another process repeats it too."""
         topology, cases = _sequence(4)
         here = _replay(algorithm.planner(topology), cases)
+        # Compared, never used as what it is.
         there: Any = within_deadline(lambda: _replay(algorithm.planner(topology), cases))  # type: ignore[arg-type,return-value]
         assert there == here
 

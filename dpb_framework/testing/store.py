@@ -213,7 +213,9 @@ class StoreContract:
         services = [ServiceRecord("Z", i, None, "me", Desired.DORMANT, Status.DORMANT) for i in (10, 9, 100, 1)]
         store.submit(batch([*(NetworkRecord(name, "switch") for name in names), *services])).result(WAIT)
         tables = store.load().tables
+        # A table has one kind of record.
         assert [record.name for record in tables[NetworkRecord]] == sorted(names)  # type: ignore[union-attr]
+        # A table has one kind of record.
         assert [record.id for record in tables[ServiceRecord]] == [1, 9, 10, 100]  # type: ignore[union-attr]
 
     def test_batches_take_effect_in_the_order_of_submission(self, store: Store) -> None:
@@ -222,6 +224,7 @@ class StoreContract:
         replies = []
         for i in range(200):
             reply = store.submit(batch([NetworkRecord("net", "switch", i), NetworkRecord(f"n{i % 7}", "switch", i)]))
+            # Mypy knows no type of a default of a lambda.
             reply.then(lambda _, i=i: order.append(i))  # type: ignore[misc]
             replies.append(reply)
         for reply in replies:
@@ -230,6 +233,7 @@ class StoreContract:
         assert order == list(range(200))
         last = {record.key[0]: record for record in store.load().tables[NetworkRecord]}
         assert last["net"] == NetworkRecord("net", "switch", 199)
+        # A table has one kind of record.
         assert [last[f"n{i}"].last_service for i in range(7)] == [  # type: ignore[union-attr]
             max(n for n in range(200) if n % 7 == i) for i in range(7)
         ]

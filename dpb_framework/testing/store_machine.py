@@ -229,6 +229,7 @@ class Dictionary:
     def events(self, network: str) -> list[Event]:
         """The events of a network by number."""
         rows = self.tables[EventRecord]
+        # A table has one kind of record.
         return [rows[key].event for key in sorted(rows) if key[0] == network]  # type: ignore[union-attr]
 
 

@@ -284,6 +284,7 @@ class _Broker(Broker):
 
     def _build(self, network: NetworkConfig) -> NetworkKind:
         kind = _load(plugins.NETWORKS, network.kind, NetworkKind)
+        # A class found by its entry point.
         return kind.build(_Shop(self, network))  # type: ignore[attr-defined,no-any-return]
 
 
@@ -302,7 +303,7 @@ class _Shop(Workshop):
         self.tuning = {"inferior-timeout": numbers.inferior_timeout, "replans": numbers.replans}
 
     @property
-    def uuid(self) -> str:  # type: ignore[override]
+    def uuid(self) -> str:  # type: ignore[override]  # the contract has an attribute
         """The store's id; known once the store is open."""
         return self.store.uuid
 

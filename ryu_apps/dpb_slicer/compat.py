@@ -131,6 +131,7 @@ def _handshake(handlers: Handlers) -> Any:
     """The library's own handshake, without the listener that it would start on a port of its own choice."""
     ofp_handler, app_manager = _module("controller.ofp_handler"), _module("base.app_manager")
 
+    # A class of whichever library is there.
     class Handshake(ofp_handler.OFPHandler):  # type: ignore[misc, name-defined]
         def start(self) -> None:
             pass
@@ -176,7 +177,7 @@ def _register(handshake: Any, handlers: Handlers) -> None:
 def _datapath_class(base: Any, handlers: Handlers) -> Any:
     dispatchers = _module("controller.handler")
 
-    class Datapath(base):  # type: ignore[misc]
+    class Datapath(base):  # type: ignore[misc]  # a class of whichever library is there
         """A connection whose end is noticed at once, and ends its sending, too."""
 
         was_up = False
@@ -260,13 +261,13 @@ def serve_wsgi(address: tuple[str, int], application: Any, threads: int = 256) -
 
     base: Any = Gateway_10
 
-    class Gateway(base):  # type: ignore[misc]
+    class Gateway(base):  # type: ignore[misc]  # a class of whichever library is there
         def get_environ(self) -> dict[str, Any]:
             return {**super().get_environ(), _SOCKET: self.req.conn.socket}
 
     plain: Any = Server
 
-    class Rest(plain):  # type: ignore[misc]
+    class Rest(plain):  # type: ignore[misc]  # a class of whichever library is there
         @classmethod
         def prepare_socket(cls, *words: Any, **named: Any) -> Any:
             # A port once given by the system can be asked for by its number after a restart.

@@ -149,5 +149,6 @@ class Changer:
                 self._application.part(vfc.dpid, key)
         self._ofports.assign(vfc.dpid, owner, ())
 
+    # Any work on items of its own kind.
     def _each(self, work: Callable, items: Sequence | set) -> None:  # type: ignore[type-arg]
         self._crew.each(work, items, self._switch.where)

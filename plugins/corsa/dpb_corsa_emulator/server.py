@@ -45,7 +45,7 @@ class Connection(ssl.SSLSocket):
         self.close()  # cheroot forgets some of those that break off
 
 
-class Tls(_adapter):  # type: ignore[misc]
+class Tls(_adapter):  # type: ignore[misc]  # cheroot has no types
     """Shakes hands in the connection's own thread: cheroot's adapter does it where it accepts, one after the other."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -84,7 +84,7 @@ class Tls(_adapter):  # type: ignore[misc]
         return MakeFile(sock, mode, bufsize)
 
 
-class Gateway(_gateway):  # type: ignore[misc]
+class Gateway(_gateway):  # type: ignore[misc]  # cheroot has no types
     """Tells the application its peer, so that a fault can cut the connection."""
 
     def get_environ(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Gateway(_gateway):  # type: ignore[misc]
         return {**super().get_environ(), PEER: self.req.conn.socket}
 
 
-class Https(_server):  # type: ignore[misc]
+class Https(_server):  # type: ignore[misc]  # cheroot has no types
     """The server: its port can be bound again at once, and its faults go to the log."""
 
     @classmethod

@@ -233,6 +233,7 @@ class Streams:
         joined = False
         while known and not stream.closed:
             after = position
+            # Mypy knows no type of a default of a lambda.
             found = await self._calls.work(lambda after=after: network.events(after, PAGE))  # type: ignore[misc]
             if found is None:
                 known = False

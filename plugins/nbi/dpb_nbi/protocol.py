@@ -77,6 +77,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin, with a transport that joins writes; or answer that there are too many."""
+        # A transport by what it can do.
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.limit:
             self._refuse(Problem(503, "busy", "there are too many connections; try again in a moment"))
@@ -101,7 +102,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Send the answer."""
-        self.transport.flush()  # type: ignore[attr-defined]
+        self.transport.flush()  # type: ignore[attr-defined]  # the one that connection_made put there
         super().on_response_complete()
 
     def on_message_begin(self) -> None:
@@ -110,6 +111,7 @@ class Protocol(HttpToolsProtocol):
         self._head = 0
         self._reading, self._in_body = True, False
         if self._subject is not None:
+            # A scope may have keys of the server's own.
             self.scope[CERTIFICATE] = self._subject  # type: ignore[typeddict-unknown-key]
 
     def on_url(self, url: bytes) -> None:

@@ -57,7 +57,7 @@ class Resource:
         super().__init_subclass__(**kwargs)
         get = getattr(cls, "on_get", None)
         if get is not None and "on_head" not in cls.__dict__:
-            cls.on_head = get  # type: ignore[attr-defined]
+            cls.on_head = get  # type: ignore[attr-defined]  # falcon looks for responders by name
         cls.kinds = {**dict.fromkeys(_READING, READ), **cls.kinds}
         if "GET" in cls.kinds:
             cls.kinds["HEAD"] = cls.kinds["GET"]
@@ -85,5 +85,5 @@ class Resource:
         self, request: Request, kind: Kind, network: str, call: Callable[[Caller], Reply[T]], **subject: str
     ) -> T:
         """Give an order about a terminal, trunk, user or token, and return what came of it."""
-        order = Order(kind, network, **subject)  # type: ignore[arg-type]
+        order = Order(kind, network, **subject)  # type: ignore[arg-type]  # the words are fields of Order, all optional
         return await self.calls.reply(self.desk.give(request.who, order, call))

@@ -54,6 +54,7 @@ Rows: TypeAlias = Callable[[Table], Iterable[Row]]
 """Gives all rows of a table."""
 
 # The scanner alone: `json.loads` takes longer to look for white space, of which we write none, than to read.
+# There, but not in the types of the library.
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 # Services ask for the same few rates over and over; a value may as well be shared.
 _flow = lru_cache(maxsize=65536)(TrafficFlow)

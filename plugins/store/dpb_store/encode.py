@@ -68,7 +68,7 @@ class Group:
         """The version that an item has after these batches; None when they do not tell."""
         record = self.puts.get(Item, {}).get(key)
         if record is not None:
-            return record.version  # type: ignore[union-attr]
+            return record.version  # type: ignore[union-attr]  # a record of the table of items
         return 0 if key in self.drops.get(Item, ()) else None
 
     def _forget(self, owner: Key, owned: Iterable[type[Record]]) -> None:

@@ -85,11 +85,13 @@ class Vpns:
     async def add(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
         """Attach new accesses to their VPNs, and have the services follow."""
         for vpn, group in _by_vpn(asked):
+            # Mypy knows no type of a default of a lambda.
             await self._change(vpn, asking, lambda before, group=group: self._added(before, group))  # type: ignore[misc]
 
     async def replace(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
         """Change accesses that are there."""
         for vpn, group in _by_vpn(asked):
+            # Mypy knows no type of a default of a lambda.
             await self._change(vpn, asking, lambda before, group=group: self._replaced(before, group))  # type: ignore[misc]
 
     async def remove_access(self, site: str, id: str, asking: Asking) -> None:
@@ -119,6 +121,7 @@ class Vpns:
             except BaseException:
                 for id in changed:
                     if id not in made:
+                        # Mypy knows no type of a default of a lambda.
                         await self._change(id, asking, lambda _, id=id: before[id])  # type: ignore[misc]
                 raise
         except BaseException:

@@ -88,5 +88,6 @@ class Ask:
 
     async def give(self, kind: Kind, call: Callable[[Caller], Reply[T]], **subject: str) -> T:
         """Give an order about a terminal or a trunk, and return what came of it."""
+        # The words are fields of Order, all optional.
         order = Order(kind, self.asking.network, **subject)  # type: ignore[arg-type]
         return await self.asking.calls.reply(self.asking.desk.give(self.asking.who, order, call))

@@ -126,7 +126,7 @@ class World:
         made = plugins.make(group, name, contract, settings, path)
         if isinstance(made, Algorithm):
             timed: Any = Timed(made, self.planning)
-            return timed  # type: ignore[no-any-return]
+            return timed  # type: ignore[no-any-return]  # it was an Algorithm, and is one again
         return made
 
     def _wire(self, built: Mapping[str, Network]) -> None:

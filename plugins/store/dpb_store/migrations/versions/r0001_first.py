@@ -14,6 +14,7 @@ def upgrade() -> None:
     text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     number = sa.BigInteger()
 
+    # Columns of any type.
     def table(name: str, key: list[str], owner: str | None, owned: list[str], *columns: sa.Column) -> None:  # type: ignore[type-arg]
         constraints: list[sa.Constraint] = [sa.PrimaryKeyConstraint(*key)]
         if owner is not None:
@@ -21,6 +22,7 @@ def upgrade() -> None:
             constraints.append(sa.ForeignKeyConstraint(key[: len(owned)], targets, ondelete="CASCADE"))
         op.create_table(name, *columns, *constraints, sqlite_with_rowid=False)
 
+    # Of any type.
     def column(name: str, kind: sa.types.TypeEngine, nullable: bool = False) -> sa.Column:  # type: ignore[type-arg]
         return sa.Column(name, kind, nullable=nullable)
 
