@@ -1,10 +1,12 @@
 """What one aggregator's planning costs the services of another: one is flooded with the dearest requests.
 
 A broker with two aggregators: a ring of six switches, and a Barabasi-Albert network whose trunks are thin. Clients ask
-the second for services of many terminals with unequal rates, one after the other without a pause; meanwhile services
-are made, defined and released on the ring. Told is how long their defines take with the flood and without, in
-alternating blocks. What the flood needs is one thread; so half of a processor, or another one, is the ring's share:
-twice the time at the most.
+the second about services of many terminals with unequal rates, one after the other without a pause: what would become
+of them (nothing but planning), or with `--flood services` for the services themselves, whose requests are also read,
+written and committed. Meanwhile services are made, defined and released on the ring. Told is how long their defines
+take with the flood and without, in alternating blocks. What the flood needs is one thread; so half of a processor, or
+another one, is the ring's share: twice the time at the most. The flood has its share too: told is how much fewer of
+its requests are answered while the ring is busy.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -55,11 +58,12 @@ def build(client: Client, switches: Sequence[str], seed: int) -> None:
 
 
 class Flood:
-    """Clients that ask the large network for services without a pause, and give up at once what they get."""
+    """Clients that ask the large network without a pause: what if; or for services, given up at once."""
 
-    def __init__(self, serving: Broker, switches: Sequence[str], clients: int, seed: int) -> None:
+    def __init__(self, serving: Broker, switches: Sequence[str], clients: int, seed: int, plans: bool) -> None:
         self._serving = serving
         self._switches = switches
+        self._plans = plans
         self._over = threading.Event()
         self.took: list[float] = []
         self._threads = [threading.Thread(target=self._ask, args=(Random(seed + n), n)) for n in range(clients)]
@@ -81,29 +85,33 @@ class Flood:
         with closing(http.client.HTTPConnection(address)) as connection:
 
             def send(path: str, body: object = None) -> bytes:
-                connection.request("POST", f"/network/big/{path}", json.dumps(body or {}))
+                connection.request("POST", path, json.dumps(body or {}))
                 return connection.getresponse().read()
 
             while not self._over.is_set():
-                service = f"service/{json.loads(send('create-service'))['service-id']}"
+                if self._plans:
+                    begin = time.perf_counter()
+                    send("/api/v1/networks/big/plans", {"segment": self._ends(random, label, "terminal", "")})
+                    self.took.append(time.perf_counter() - begin)
+                    continue
+                service = f"/network/big/service/{json.loads(send('/network/big/create-service'))['service-id']}"
+                segment = self._ends(random, label, "terminal-name", "-bw")
                 begin = time.perf_counter()
-                send(f"{service}/define", self._request(random, label))
+                send(f"{service}/define", {"segment": segment})
                 self.took.append(time.perf_counter() - begin)
                 send(f"{service}/release")
 
-    def _request(self, random: Random, label: int) -> object:
-        ends = random.sample(self._switches, random.choice((8, 9, 10, 11, 12)))
-        return {
-            "segment": [
-                {
-                    "terminal-name": name,
-                    "label": label + 1,
-                    "ingress-bw": random.choice((5, 10, 11)),
-                    "egress-bw": random.choice((5, 10, 12)),
-                }
-                for name in ends
-            ]
-        }
+    def _ends(self, random: Random, label: int, terminal: str, rate: str) -> object:
+        """Ends in the words of either interface."""
+        return [
+            {
+                terminal: name,
+                "label": label + 1,
+                f"ingress{rate}": random.choice((5, 10, 11)),
+                f"egress{rate}": random.choice((5, 10, 12)),
+            }
+            for name in random.sample(self._switches, random.choice((8, 9, 10, 11, 12)))
+        ]
 
 
 def defines(client: Client, seconds: float) -> list[float]:
@@ -130,25 +138,31 @@ def measure(engine: str, asked: argparse.Namespace) -> dict[str, object]:
     ):
         build(client, switches, asked.seed)
         defines(client, 1)
+        flood = partial(Flood, serving, switches, asked.clients, plans=asked.flood == "plans")
         if engine == "auto":
-            with Flood(serving, switches, 1, asked.seed):
+            with flood(asked.seed):
                 time.sleep(asked.compiling)  # machine code may have to be made first
         alone: list[float] = []
         beside: list[float] = []
         flooding: list[float] = []
+        undisturbed: list[float] = []
         for block in range(asked.blocks):
             alone += defines(client, asked.seconds)
-            with Flood(serving, switches, asked.clients, asked.seed + 100 * block) as flood:
+            with flood(asked.seed + 100 * block) as flooded:
                 beside += defines(client, asked.seconds)
-            flooding += flood.took
+            flooding += flooded.took
+            with flood(asked.seed + 100 * block) as flooded:
+                time.sleep(asked.seconds)
+            undisturbed += flooded.took
     tail: Callable[[list[float]], float] = lambda found: statistics.quantiles(found, n=20)[-1]  # noqa: E731
     return {
         "define without the flood, median / p95, ms": f"{ms(statistics.median(alone))} / {ms(tail(alone))}",
         "define beside the flood, median / p95, ms": f"{ms(statistics.median(beside))} / {ms(tail(beside))}",
         "times as long (p95)": f"{statistics.median(beside) / statistics.median(alone):.2f}"
         f" ({tail(beside) / tail(alone):.2f})",
-        "the flood's own defines, median / most, ms": f"{ms(statistics.median(flooding))} / {ms(max(flooding))}",
-        "defines beside the flood": len(beside),
+        "defines beside the flood, of those without": f"{len(beside) / len(alone):.2f}",
+        "the flood's own requests, median / most, ms": f"{ms(statistics.median(flooding))} / {ms(max(flooding))}",
+        "the flood's requests beside the defines, of those without": f"{len(flooding) / len(undisturbed):.2f}",
     }
 
 
@@ -156,6 +170,7 @@ def main() -> None:
     """Measure as the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--switches", type=int, default=128, help="of the flooded network")
+    parser.add_argument("--flood", choices=["plans", "services"], default="plans", help="what it asks for")
     parser.add_argument("--clients", type=int, default=4, help="that flood it")
     parser.add_argument("--blocks", type=int, default=4, help="with the flood, and as many without")
     parser.add_argument("--seconds", type=float, default=4, help="that each block takes")
@@ -168,7 +183,7 @@ def main() -> None:
     asked = parser.parse_args()
     names = {"bast": "bast", "python": "adaptive, plain Python", "auto": "adaptive, numba"}
     figures = {names[engine]: measure(engine, asked) for engine in asked.engine or names}
-    show("planning_share", {"store": asked.store, **figures}, asked.json)
+    show("planning_share", {"store": asked.store, "flood": asked.flood, **figures}, asked.json)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ class Broker(BrokerApi):
         self.make = make
         self.config = config
         numbers = config.broker
-        self.runtime = runtime or Runtime(numbers.workers, numbers.leaf_threads)
+        # A network over others may hold a worker as long as it plans, and another for what-ifs: those come on top.
+        planning = 2 * sum(1 for network in config.networks if network.settings.get("inferiors"))
+        self.runtime = runtime or Runtime(numbers.workers + planning, numbers.leaf_threads)
         self.listeners = Listeners()
         for listener in config.listeners:
             built = make(LISTENERS, listener.kind, object, listener.settings, listener.path)

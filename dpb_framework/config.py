@@ -26,9 +26,9 @@ DEFAULT_PORT = 4753
 class BrokerConfig:
     """The broker's own numbers.
 
-    `workers` threads plan and read; `leaf_threads` threads serve each switch or remote network; an inferior network
-    that has not answered within `inferior_timeout` seconds counts as unreachable; a define tries at most `replans`
-    other plans.
+    `workers` threads do the kernel's short work, and two more for each network over others, in which it plans;
+    `leaf_threads` threads serve each switch or remote network; an inferior network that has not answered within
+    `inferior_timeout` seconds counts as unreachable; a define tries at most `replans` other plans.
     """
 
     workers: int = 4

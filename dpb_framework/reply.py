@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from dpb_framework.errors import Stopped, TimedOut
+from dpb_framework.precedence import STEPS
 
 T = TypeVar("T")
 
@@ -146,10 +147,17 @@ def to_asyncio(reply: Reply[T]) -> asyncio.Future[Reply[T]]:
         if not future.done():
             future.set_result(reply)
 
+    def arrive() -> None:
+        settle()
+        STEPS.expect_in_loop()  # whoever awaits it goes on
+        STEPS.over()
+
     def post(_: Reply[T]) -> None:
+        STEPS.expect()
         try:
-            loop.call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(arrive)
         except RuntimeError:
+            STEPS.over()
             if not loop.is_closed():
                 raise
 

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
+from typing import Any, cast
 
 import pytest
 
-from dpb_framework.contracts import Service
+from dpb_framework.broker import Broker
+from dpb_framework.config import BrokerConfig, Config, NetworkConfig
+from dpb_framework.contracts import (
+    AggregatorManagement,
+    Algorithm,
+    Demand,
+    NoTree,
+    Outcome,
+    Planner,
+    Residual,
+    Service,
+    SwitchManagement,
+    Topology,
+)
 from dpb_framework.errors import CircuitTaken
-from dpb_framework.model import Segment, Status
+from dpb_framework.memory import MemoryStore
+from dpb_framework.model import Scenario, Segment, Status, Terminal, Trunk
+from dpb_framework.networks.aggregator import Aggregator
+from dpb_framework.plugins import make
+from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime
 from dpb_framework.testing.world import CALLER, World, line, three_levels
+
+PATIENCE = 20.0
 
 
 def one_of_each() -> Runtime:
@@ -114,3 +135,75 @@ def test_a_kernel_thread_may_not_block() -> None:
         world.activate(service)
         world.until(lambda: bool(told))
         assert "then()" in str(told[0])
+
+
+class Endless(Algorithm):
+    """Plans until it is let go."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def planner(self, topology: Topology) -> Planner:
+        algorithm = self
+
+        class Waiting(Planner):
+            def plan(self, demand: Demand, residual: Residual) -> Outcome:
+                algorithm.begun.release()
+                algorithm.free.wait(PATIENCE)
+                return NoTree("it was let go")
+
+        return Waiting()
+
+
+def test_networks_that_plan_for_long_leave_workers_to_others() -> None:
+    """Three plan a define and a what-if each, and more of both wait: one worker is enough to serve the fourth."""
+    slow = [f"slow{n}" for n in range(3)]
+    names = [*slow, "quick"]
+    switches = [NetworkConfig(f"{name}-{end}", "switch", {}) for name in names for end in "ab"]
+    over = [
+        NetworkConfig(
+            name,
+            "aggregator",
+            {"inferiors": [f"{name}-a", f"{name}-b"], "algorithm": "endless" if name in slow else "bast"},
+        )
+        for name in names
+    ]
+    endless = Endless()
+
+    def make_it(group: str, kind: str, *rest: Any) -> Any:
+        return endless if kind == "endless" else make(group, kind, *rest)
+
+    numbers = BrokerConfig(workers=1, leaf_threads=1)
+    broker = Broker(Config(broker=numbers, networks=(*switches, *over), nbis=()), store=MemoryStore(), make=make_it)
+    broker.start()
+    try:
+        for name in names:
+            for end in "ab":
+                switch = cast(SwitchManagement, broker.network(f"{name}-{end}"))
+                switch.put_terminal(Terminal("user", "1"), CALLER).result(PATIENCE)
+                switch.put_terminal(Terminal("trunk", "2"), CALLER).result(PATIENCE)
+            network = cast(AggregatorManagement, broker.network(name))
+            for end in "ab":
+                network.put_terminal(Terminal(end, f"{name}-{end}:user"), CALLER).result(PATIENCE)
+            network.put_trunk(Trunk("t", (f"{name}-a", "trunk"), (f"{name}-b", "trunk"), 1000, 1000), CALLER).result(
+                PATIENCE
+            )
+        waiting: list[Reply[Any]] = []
+        for name in slow:
+            network = cast(Aggregator, broker.network(name))
+            segments = [Segment.of(("a", label, 1, 1), ("b", label, 1, 1)) for label in range(1, 5)]
+            waiting += [network.plan([segment], Scenario()) for segment in segments]
+            for segment in segments:
+                broker.work(partial(network.create, CALLER, None, segment))
+        for _ in range(2 * len(slow)):
+            assert endless.begun.acquire(timeout=PATIENCE)
+        quick = broker.network("quick").create(CALLER, None, Segment.of(("a", 1, 1, 1), ("b", 1, 1, 1)))
+        assert quick.result(PATIENCE).wait({Status.INACTIVE}).result(PATIENCE) is Status.INACTIVE
+        assert not any(reply.settled for reply in waiting)
+        endless.free.set()
+        for reply in waiting:
+            assert [proposal.fault is None for proposal in reply.result(PATIENCE)] == [False]
+    finally:
+        endless.free.set()
+        broker.stop()

@@ -1,6 +1,6 @@
 """The contract Algorithm: path computation.
 
-Clauses A1 to A10; `dpb_framework.testing.algorithm` tests them. Topology and residuals are plain indexed lists
+Clauses A1 to A11; `dpb_framework.testing.algorithm` tests them. Topology and residuals are plain indexed lists
 that persist between requests: only the residuals change, in place. The kernel checks every answer
 (`dpb_framework.networks.tree`), so no algorithm can oversell a trunk.
 """
@@ -132,7 +132,9 @@ class Planner(ABC):
         egress of the far side's). A4. No edge that is out is used. A5. No outside call, no clock-dependent answer:
         the same arguments in the same order of calls give the same answers for the same seed. A6. Called by one
         thread at a time. A9. Where `Algorithm.constraints` is claimed, a tree keeps the demand's constraints; without
-        a proof that none does, a `NoTree` is not `proved`.
+        a proof that none does, a `NoTree` is not `proved`. A11. What computes for long calls
+        `dpb_framework.precedence.give_way` in its loops, best every 0.1 ms: all threads share one interpreter, and
+        services of other networks must not wait for a search.
         """
 
 

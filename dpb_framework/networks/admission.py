@@ -18,6 +18,7 @@ from dpb_framework.model.value import value
 from dpb_framework.networks.shape import Shape
 from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.networks.trunkbook import TrunkBook
+from dpb_framework.precedence import begin_search, end_search
 
 if TYPE_CHECKING:
     from dpb_framework.contracts import Residual
@@ -124,7 +125,11 @@ class Planning:
     def _ask(self, demand: Demand, residual: Residual) -> tuple[Tree, list[tuple[int, int, int]]]:
         """Ask the planner and check its answer; whatever an algorithm does wrong is `PlanInvalid`."""
         try:
-            outcome = self._planner.plan(demand, residual)
+            turn = begin_search()
+            try:
+                outcome = self._planner.plan(demand, residual)
+            finally:
+                end_search(turn)
             if isinstance(outcome, Tree):
                 return outcome, self._checked(tuple(outcome.edges), demand, residual)
             refusal = NoCapacity(self._network, outcome.reason, outcome.proved, outcome.facts)

@@ -75,7 +75,7 @@ class Aggregator(AggregatorTopology):
         self._algorithm = algorithm
         self._algorithm_name = algorithm_name
         self.inferior_timeout = inferior_timeout
-        self._foresight = Foresight(self.name, algorithm, algorithm_name)
+        self._foresight = Foresight(self.name, algorithm, algorithm_name, self.runtime)
         self.deadlines = Deadlines(self.runtime, self.strand, inferior_timeout)
         self.replans = replans
         self._models: dict[str, NetworkModel] = {}
@@ -236,8 +236,7 @@ class Aggregator(AggregatorTopology):
             except DpbError as error:
                 reply.fail(error)
                 return
-            # The type of a lambda is not told through.
-            self.runtime.work(lambda: self._foresight.answer(snapshot, scenario)).then(reply.follow)  # type: ignore[arg-type]
+            self._foresight.answer(snapshot, scenario, reply)
 
         self.strand.post(begin)
         return reply

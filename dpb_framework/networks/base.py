@@ -30,6 +30,7 @@ from dpb_framework.model import Caller, Desired, Event, EventKind, Segment, Stat
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.networks.terminalbook import TerminalBook
 from dpb_framework.networks.topologychange import TopologyChanges
+from dpb_framework.precedence import STEPS
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Strand
 
@@ -190,6 +191,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             return
 
         def kept(settled: Reply[None]) -> None:
+            STEPS.over()
             if settled.error is not None and events:
                 self.strand.hand_over(partial(self._number_again, events), self.runtime)
             if then is not None:
@@ -199,6 +201,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
             if events:
                 self._publish(events, settled.error)
 
+        STEPS.expect()
         reply.then(kept)
 
     def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:

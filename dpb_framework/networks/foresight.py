@@ -6,7 +6,6 @@ planner and books of its own. So the answers come by the same rules as in an adm
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ from dpb_framework.model.value import value
 from dpb_framework.networks.admission import NOTHING, Plan, Planning
 from dpb_framework.networks.shape import Shape, build_shape
 from dpb_framework.networks.trunkbook import TrunkBook
+from dpb_framework.reply import Reply
+from dpb_framework.runtime import Runtime, Strand
 
 if TYPE_CHECKING:
     from dpb_framework.networks.aggregator import Aggregator
@@ -89,30 +90,44 @@ def take_snapshot(network: Aggregator, segments: Sequence[Segment], scenario: Sc
 class Foresight:
     """Answers what-if questions of one aggregator, one at a time; its planner is made once for each shape."""
 
-    def __init__(self, network: str, algorithm: Algorithm, algorithm_name: str) -> None:
+    def __init__(self, network: str, algorithm: Algorithm, algorithm_name: str, runtime: Runtime) -> None:
         self._network = network
         self._algorithm = algorithm
         self._algorithm_name = algorithm_name
-        self._lock = threading.Lock()  # A6: a planner is one thread's at a time
+        self._runtime = runtime
+        # A6: a planner is one thread's at a time. Questions that wait hold no worker: all of them could ask at once.
+        self._strand = Strand()
         self._planner: tuple[Topology, Planner] | None = None
 
-    def answer(self, snapshot: Snapshot, scenario: Scenario) -> list[Proposal]:
-        """Return a proposal for each service that is hit, by id, and then for each segment, in order.
+    def answer(self, snapshot: Snapshot, scenario: Scenario, reply: Reply[Sequence[Proposal]]) -> None:
+        """Settle *reply* with a proposal for each service that is hit, by id, and then for each segment, in order.
 
-        Each counts on what those before it have taken. Blocks as long as planning takes.
+        Each counts on what those before it have taken. Planning is a worker's; it is left out where nobody waits any
+        more.
         """
-        with self._lock:
-            planning = self._planning(snapshot, scenario)
-            book = snapshot.book
-            proposals = [
-                self._propose(planning, book, -n, segment, id) for n, (id, segment) in enumerate(snapshot.hit, 1)
-            ]
-            for n, asked in enumerate(snapshot.asked, len(proposals) + 1):
-                if isinstance(asked, Fault):
-                    proposals.append(Proposal(fault=asked))
-                else:
-                    proposals.append(self._propose(planning, book, -n, asked, None))
-            return proposals
+
+        def plan() -> None:
+            if reply.settled:
+                return
+            try:
+                found = self._propose_all(snapshot, scenario)
+            except Exception as error:  # noqa: BLE001  # told to whoever waits
+                reply.fail(error)
+            else:
+                reply.resolve(found)
+
+        self._strand.hand_over(plan, self._runtime)
+
+    def _propose_all(self, snapshot: Snapshot, scenario: Scenario) -> list[Proposal]:
+        planning = self._planning(snapshot, scenario)
+        book = snapshot.book
+        proposals = [self._propose(planning, book, -n, segment, id) for n, (id, segment) in enumerate(snapshot.hit, 1)]
+        for n, asked in enumerate(snapshot.asked, len(proposals) + 1):
+            if isinstance(asked, Fault):
+                proposals.append(Proposal(fault=asked))
+            else:
+                proposals.append(self._propose(planning, book, -n, asked, None))
+        return proposals
 
     def _planning(self, snapshot: Snapshot, scenario: Scenario) -> Planning:
         shape = snapshot.shape

@@ -1,4 +1,4 @@
-"""The conformance suite of path computation: clauses A1 to A10 of `dpb_framework.contracts.algorithm`.
+"""The conformance suite of path computation: clauses A1 to A11 of `dpb_framework.contracts.algorithm`.
 
 An author's test is a subclass with one fixture:
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+import time
 import warnings
 from collections.abc import Callable
 from random import Random
@@ -24,8 +25,12 @@ from hypothesis import HealthCheck, given, settings
 from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.errors import ConfigInvalid
 from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
+from dpb_framework.precedence import STEPS, pauses
 from dpb_framework.testing.instances import Instance, any_instance, demand_of, instances
 from dpb_framework.testing.topologies import barabasi_albert, from_pairs, grid, line, ring
+
+LONG = 0.2
+"""Seconds of computing after which somebody would have noticed."""
 
 DEADLINE = 120.0
 """Seconds after which a request that does not return is given up: against endless ones, not a measure of speed."""
@@ -303,6 +308,26 @@ class AlgorithmContract:
         assert _replay(algorithm.planner(topology), cases) == before
         algorithm.warm_up()
         assert _replay(algorithm.planner(topology), cases) == before
+
+    def test_a11_a_long_search_gives_way(self, algorithm: Algorithm) -> None:
+        """While something short waits, what computes for long stands aside again and again, and still answers."""
+        topology, _ = barabasi_albert(128, 2, seed=1)
+        random = Random(11)
+        rates = [random.choice((10, 20, 30, 40, 60)) for _ in topology.tails]
+        residual = Residual(rates, rates[::-1])
+        planner = algorithm.planner(topology)
+        STEPS.expect()
+        try:
+            for _ in range(5):
+                places = random.sample(range(topology.vertices), 10)
+                demand = demand_of(*((v, random.choice((5, 10, 11)), random.choice((5, 10, 12))) for v in places))
+                before, paused = time.thread_time(), pauses()
+                outcome = planner.plan(demand, residual)
+                spent = time.thread_time() - before
+                verify(topology, demand, residual, outcome)
+                assert spent < LONG or pauses() > paused, f"A11: it computed for {spent:.1f} s, and never gave way"
+        finally:
+            STEPS.over()
 
     def test_a7_an_unknown_setting_is_refused(self, algorithm: Algorithm) -> None:
         """A setting that does not exist is an error."""

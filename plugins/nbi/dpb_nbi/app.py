@@ -11,6 +11,7 @@ from falcon.constants import COMBINED_METHODS
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
+from dpb_framework.precedence import STEPS
 from dpb_nbi import accounts, first, limits, mirror, plans, services, system, topology
 from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.caller import Gate
@@ -85,6 +86,11 @@ class Application(falcon.asgi.App[Request, Response]):
         calls = Calls(broker, limits.WAITS_EACH if controlled else None)
         streams = Streams(calls, limits.STREAMS_EACH if controlled else None)
         self.context = Context(access, desk, calls, streams, mirror.Copies(broker, calls), controlled)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request. What is done with it at once comes before searches for trees."""
+        STEPS.expect_in_loop()
+        await super().__call__(scope, receive, send)
 
     def stop(self) -> None:
         """End event streams and waiting calls; to be called in the event loop."""

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.errors import ConfigInvalid
+from dpb_framework.precedence import give_way
 from dpb_pathcomp.arcs import CLOSED, Arc, Arcs
 from dpb_pathcomp.exact import ExactPlanner
 from dpb_pathcomp.mirror import Mirror
@@ -122,6 +123,7 @@ class BastPlanner(Planner):
         left_out: dict[int, int] = {}
         work = self._work
         while work > 0:
+            give_way()
             best = shape.open_to(ask.ingress)
             tree, missing, visits = _grow(shape.mask, arcs, ask, best, upstream, downstream)
             work -= visits * shape.visit

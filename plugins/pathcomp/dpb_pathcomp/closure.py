@@ -6,6 +6,7 @@ that sets of terminals that meet are merged by one `&`.
 
 from __future__ import annotations
 
+from dpb_framework.precedence import give_way
 from dpb_pathcomp.problem import GaveUp, Problem, Rules, Work
 
 
@@ -33,6 +34,7 @@ def reachable(problem: Problem, rules: Rules, work: Work, *, whole: bool = False
     heads, room, vertices = problem.mirror.heads, problem.mirror.left, problem.mirror.vertices
     reached = [0] * (full + 1)
     for gathered in range(1, full + 1):
+        give_way()
         if side and gathered & side and gathered & ~side:
             continue
         lowest = gathered & -gathered
@@ -71,7 +73,9 @@ def reachable(problem: Problem, rules: Rules, work: Work, *, whole: bool = False
             for home in blocked:
                 seen[home] = 1  # a set comes to the vertex of one of its own terminals by meeting it there only
             forth, back = along[gathered], against[gathered]
-            for vertex in todo:  # grows
+            for place, vertex in enumerate(todo):  # grows
+                if place & 255 == 255:
+                    give_way()
                 needs = must[vertex]
                 if gathered & needs != needs or gathered & never[vertex]:
                     continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome, Planner, Residual, Topology, Tree
 from dpb_framework.errors import ConfigInvalid
 from dpb_framework.networks.tree import tree_loads
+from dpb_framework.precedence import give_way
 from dpb_pathcomp.compilation import COMPILATION
 from dpb_pathcomp.explaining import explain, too_slow
 from dpb_pathcomp.fast import FastSearches
@@ -85,6 +86,7 @@ class ExactPlanner(Planner):
         of all is returned if it keeps it, or else the cheapest of those that were tried.
         """
         self._mirror.follow(residual)
+        give_way()
         ends = Ends.of(demand)
         if not ends.bits:
             return Tree(())

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from dpb_framework.contracts.algorithm import Demand, NoTree, Topology
+from dpb_framework.precedence import give_way
 from dpb_pathcomp.closure import reachable, vertices_of
 from dpb_pathcomp.naming import listing, place, places, trunk, trunks
 from dpb_pathcomp.problem import GaveUp, Problem, Rules, Work
@@ -203,6 +204,7 @@ def _candidates(problem: Problem, reached: list[int], work: Work) -> Iterator[Ex
     ends = loads.real | _root_bit(loads.full)
     sides = [s for s in range(1, everyone) if reached[s] and s & ends and (everyone ^ s) & ends]
     for edge in range(len(mirror.weights)):
+        give_way()
         head, tail = heads[2 * edge], heads[2 * edge + 1]
         if head == tail:
             continue

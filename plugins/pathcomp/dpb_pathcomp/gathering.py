@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from dpb_framework.precedence import give_way
 from dpb_pathcomp.bounds import Bound
 from dpb_pathcomp.loads import Loads
 from dpb_pathcomp.mirror import CLOSED, FAR
 from dpb_pathcomp.problem import GaveUp, Problem, Rules, Use, Work
+
+LOOK = 2_000
+"""Steps after which a search over a large network looks whether to give way."""
 
 
 def gather(problem: Problem, rules: Rules, blank: list[int], bound: Bound, work: Work) -> tuple[int, list[Use]]:
@@ -31,10 +35,11 @@ def gather(problem: Problem, rules: Rules, blank: list[int], bound: Bound, work:
     how: list[dict[int, int]] = [{} for _ in range(full + 1)]
     lists: list[list[int]] = [[] for _ in range(full + 1)]
     for gathered in range(1, full + 1):
+        give_way()
         best = rows[gathered] = blank.copy()
         via = how[gathered]
         along, against, factor = loads.along[gathered], loads.against[gathered], loads.cost[gathered]
-        steps = 4
+        steps, look = 4, LOOK
         # Parts that meet at a vertex.
         lowest = gathered & -gathered
         rest = gathered ^ lowest
@@ -99,6 +104,9 @@ def gather(problem: Problem, rules: Rules, blank: list[int], bound: Bound, work:
             if here < cost and here >= 0:
                 continue
             steps += visit
+            if steps > look:
+                give_way()
+                look = steps + LOOK
             if prune is not None and prune(cost, vertex):
                 continue
             settled.append(vertex)

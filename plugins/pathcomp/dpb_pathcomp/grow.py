@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
+from dpb_framework.precedence import give_way
 from dpb_pathcomp.loads import Loads
 from dpb_pathcomp.mirror import Around, Mirror
 from dpb_pathcomp.problem import Use
@@ -34,6 +35,8 @@ def grow(mirror: Mirror, around: Around, loads: Loads, best: list[int]) -> tuple
         if distance > best[vertex]:
             continue
         visits += 1
+        if not visits & 255:
+            give_way()
         bit = bit_of.get(vertex, 0)
         if bit & missing:
             missing ^= bit

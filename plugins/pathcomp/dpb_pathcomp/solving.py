@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define
 
 from dpb_framework.contracts.algorithm import Demand
+from dpb_framework.precedence import give_way
 from dpb_pathcomp.branching import Branch, search
 from dpb_pathcomp.closure import reachable
 from dpb_pathcomp.grow import weigh_tree
@@ -51,6 +52,7 @@ def solve(engine: Searches, mirror: Mirror, demand: Demand, ends: Ends, work: Wo
     if not ends.vertices and not ends.edges:
         left_out: list[int] = []
         while len(left_out) < ROUNDS and work.left > 0:
+            give_way()
             grown = engine.grow(problem, left_out)
             work.left -= (2 * mirror.visit - 1) * grown.visits
             if grown.missing:
