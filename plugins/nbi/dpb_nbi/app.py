@@ -87,7 +87,8 @@ class Application(falcon.asgi.App[Request, Response]):
         streams = Streams(calls, limits.STREAMS_EACH if controlled else None)
         self.context = Context(access, desk, calls, streams, mirror.Copies(broker, calls), controlled)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    # As in falcon.asgi.App: what the types name as its superclass is for WSGI.
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
         """Answer a request. What is done with it at once comes before searches for trees."""
         STEPS.expect_in_loop()
         await super().__call__(scope, receive, send)
