@@ -12,12 +12,11 @@ from typing import Any, Final
 
 import uvicorn
 
-from dpb_framework.contracts import BrokerApi, Nbi
 from dpb_framework.errors import ConfigInvalid
 from dpb_nbi import limits, listening
-from dpb_nbi.access import Access, Audit
 from dpb_nbi.app import Application, create_app
 from dpb_nbi.protocol import Protocol
+from dpb_nbi.serving import Footing, ListeningNbi
 from dpb_nbi.tls import context
 
 _log = logging.getLogger("dpb_nbi")
@@ -47,19 +46,47 @@ class _Server(uvicorn.Server):
     Nor does it wait a minute for a handshake, or look every tenth of a second whether it should end.
     """
 
-    def __init__(self, config: uvicorn.Config, app: Application, ready: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application) -> None:
         super().__init__(config)
         self._app = app
-        self._ready = ready
+        self._ready = threading.Event()
         self._ending = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._url = ""
+        self._known: list[str] = []
 
-    def end(self) -> None:
-        """Make it end; from any thread."""
+    def go(self, on: Footing, url: str) -> None:
+        """Answer at *url*, in a thread of its own. `ConfigInvalid`."""
+        self._url, self._known = url, on.access.rest
+        self._thread = threading.Thread(target=self._answer, args=(on.listener,), name="dpb-rest", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if not self.started:
+            raise ConfigInvalid("host", "the server did not start; the log tells why")
+        self._known.append(url)
+
+    def _answer(self, listener: socket.socket) -> None:
+        try:
+            asyncio.run(self.serve(sockets=[listener]))
+        except Exception:  # noqa: BLE001  # a thread's last word: it must be heard, and start must not wait for ever
+            _log.exception("the REST server ended unexpectedly")
+        finally:
+            listener.close()
+            self._ready.set()
+
+    def stop(self) -> None:
+        """End it. Streams and waiting calls end at once, other answers get a few seconds."""
         self.should_exit = True
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._ending.set)
+        if self._thread is not None:
+            self._thread.join(_JOIN)
+            if self._thread.is_alive():
+                _log.error("the REST server did not end within %g s", _JOIN)
+        if self._url in self._known:
+            self._known.remove(self._url)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = loop = asyncio.get_running_loop()
@@ -112,7 +139,7 @@ class _Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-class RestNbi(Nbi):
+class RestNbi(ListeningNbi[ssl.SSLContext | None]):
     """REST: the interface of the first broker and `/api/v1`, on one port.
 
     `host` is an address or a name of this machine, `port` 0 to 65535; 0 takes a free one, which `address` tells.
@@ -120,6 +147,8 @@ class RestNbi(Nbi):
     that anybody may do anything. `certificate` and `key` (files, PEM) make it HTTPS; with `client_ca` a client's
     certificate is a credential, too. `audit` is the file for a line about every change.
     """
+
+    via = "rest"
 
     def __init__(
         self,
@@ -133,67 +162,31 @@ class RestNbi(Nbi):
         client_ca: str = "",
         audit: str = "",
     ) -> None:
-        listening.check_place(host, port)
-        if access and insecure:
-            raise ConfigInvalid("insecure", "access is controlled already; leave one of the two out")
+        super().__init__(host, port, access=access, insecure=insecure, audit=audit)
         if key and not certificate:
             raise ConfigInvalid("certificate", "a key needs its certificate")
         if client_ca and not (certificate and access):
             raise ConfigInvalid("client-ca", "certificates of clients need certificate, key and access = true")
-        self._host = host
-        self._port = port
-        self._controlled = access
-        self._insecure = insecure
         self._files = (certificate, key, client_ca)
-        self._audit_path = audit
-        with contextlib.suppress(ValueError):  # a name: what it stands for is seen when it is bound
-            self._check_exposure(host)
-        self._lock = threading.Lock()
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
-        self._access: Access | None = None
-        self._audit: Audit | None = None
-        self._address = ""
 
-    def _check_exposure(self, address: str) -> None:
-        listening.check_exposure(address, controlled=self._controlled, insecure=self._insecure)
+    def prepare(self) -> ssl.SSLContext | None:
+        """Read certificate and keys."""
+        certificate, key, client_ca = self._files
+        return context(certificate, key, client_ca) if certificate else None
 
-    @property
-    def address(self) -> str:
-        """The URL; empty while it is not started."""
-        return self._address
+    def tell(self, on: Footing, prepared: ssl.SSLContext | None) -> None:
+        """Warn, also where credentials can be read on the way."""
+        super().tell(on, prepared)
+        if self.controlled and prepared is None and not listening.is_loopback(on.host):
+            _log.warning("REST at %s: credentials travel in the clear; set certificate and key", on.host)
 
-    def start(self, broker: BrokerApi) -> None:
-        """Bind and answer. `ConfigInvalid` names the setting when the address cannot be had."""
-        with self._lock:
-            if self._thread is not None:
-                return
-            certificate, key, client_ca = self._files
-            tls = context(certificate, key, client_ca) if certificate else None
-            listener = listening.bind(self._host, self._port)
-            try:
-                self._check_exposure(listener.getsockname()[0])
-                self._audit = self._start_audit()
-                self._access = Access.enter(broker)
-                self._run(broker, listener, tls)
-            except BaseException:
-                listener.close()
-                self._leave()
-                raise
+    def written(self, place: str, prepared: ssl.SSLContext | None) -> str:
+        """Return the URL."""
+        return f"{'https' if prepared else 'http'}://{place}"
 
-    def _start_audit(self) -> Audit | None:
-        if not (self._audit_path or self._controlled or self._insecure):
-            return None
-        audit = Audit(self._audit_path)
-        audit.start()
-        return audit
-
-    def _run(self, broker: BrokerApi, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        assert self._access is not None
-        app = create_app(broker, self._access, self._audit, controlled=self._controlled)
-        host, port = listener.getsockname()[:2]
-        self._tell(host, tls)
-        ready = threading.Event()
+    def serve(self, on: Footing, prepared: ssl.SSLContext | None) -> _Server:
+        """Begin to answer."""
+        app = create_app(on.broker, on.access, on.audit, controlled=self.controlled)
         config = _Config(
             app,
             http=type("Protocol", (Protocol,), {"limit": limits.connections()}),
@@ -207,57 +200,7 @@ class RestNbi(Nbi):
             timeout_keep_alive=limits.IDLE_SECONDS,
             backlog=listening.BACKLOG,
         )
-        config.tls = tls
-        server = _Server(config, app, ready)
-        thread = threading.Thread(target=_serve, args=(server, listener, ready), name="dpb-rest", daemon=True)
-        thread.start()
-        ready.wait()
-        if not server.started:
-            raise ConfigInvalid("host", "the server did not start; the log tells why")
-        self._server, self._thread = server, thread
-        self._address = f"{'https' if tls else 'http'}://{listening.place(host, port)}"
-        self._access.rest.append(self._address)
-
-    def _tell(self, host: str, tls: ssl.SSLContext | None) -> None:
-        """Say what an operator should know who may not have meant it."""
-        assert self._access is not None
-        if self._insecure and not listening.is_loopback(host):
-            _log.warning("REST at %s: anybody who reaches it may do anything (insecure = true)", host)
-        if self._controlled and not self._access.registry.users:
-            _log.warning("REST at %s: there are no users yet; stop the broker and make one by dpb admin-token", host)
-        if self._controlled and tls is None and not listening.is_loopback(host):
-            _log.warning("REST at %s: credentials travel in the clear; set certificate and key", host)
-
-    def _leave(self) -> None:
-        access, audit = self._access, self._audit
-        self._access = self._audit = None
-        if access is not None and self._address in access.rest:
-            access.rest.remove(self._address)
-        self._address = ""
-        if audit is not None:
-            audit.close()
-        if access is not None:
-            access.leave()
-
-    def stop(self) -> None:
-        """End. Streams and waiting calls end at once, other answers get a few seconds."""
-        with self._lock:
-            server, thread = self._server, self._thread
-            self._server = self._thread = None
-            if server is None or thread is None:
-                return
-            server.end()
-            thread.join(_JOIN)
-            if thread.is_alive():
-                _log.error("the REST server did not end within %g s", _JOIN)
-            self._leave()
-
-
-def _serve(server: _Server, listener: socket.socket, ready: threading.Event) -> None:
-    try:
-        asyncio.run(server.serve(sockets=[listener]))
-    except Exception:  # noqa: BLE001  # a thread's last word: it must be heard, and start must not wait for ever
-        _log.exception("the REST server ended unexpectedly")
-    finally:
-        listener.close()
-        ready.set()
+        config.tls = prepared
+        server = _Server(config, app)
+        server.go(on, self.written(listening.place(on.host, on.port), prepared))
+        return server

@@ -67,7 +67,7 @@ class Served:
 
     @property
     def house(self):
-        return self.nbi._running._house
+        return self.nbi._server._house
 
     def user(self, name, *roles, password=None, key=None):
         self.access.change(lambda registry: registry.set_user(name, roles, password)).result(10)

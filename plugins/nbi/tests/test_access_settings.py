@@ -7,6 +7,7 @@ import logging
 from urllib.parse import urlsplit
 
 import pytest
+from attrs import evolve
 from dpb_nbi import RestNbi, events, limits
 
 from dpb_framework.errors import ConfigInvalid
@@ -59,7 +60,7 @@ def test_one_says_either_or():
 )
 def test_an_operator_is_warned(broker, caplog, monkeypatch, settings, warnings):
     # Only loopback is listened on: what the settings say of it is what is told.
-    monkeypatch.setattr(RestNbi, "_tell", _telling(settings["host"]))
+    monkeypatch.setattr(RestNbi, "tell", _telling(settings["host"]))
     nbi = RestNbi(port=0, **{**settings, "host": "127.0.0.1"})
     nbi.start(broker)
     nbi.stop()
@@ -70,8 +71,8 @@ def test_an_operator_is_warned(broker, caplog, monkeypatch, settings, warnings):
 
 
 def _telling(host):
-    true = RestNbi._tell
-    return lambda self, _, tls: true(self, host, tls)
+    true = RestNbi.tell
+    return lambda self, on, tls: true(self, evolve(on, host=host), tls)
 
 
 def test_the_document_asks_for_a_credential_where_one_is_needed(client):

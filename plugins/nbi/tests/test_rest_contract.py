@@ -53,7 +53,7 @@ def test_an_address_of_another_machine_is_refused(broker):
 
 
 def test_the_default_is_the_port_of_the_first_broker():
-    assert RestNbi()._port == 4753
+    assert RestNbi()._place == ("127.0.0.1", 4753)
 
 
 def test_ipv6_is_told_with_brackets(broker):

@@ -11,11 +11,9 @@ from typing import Final
 
 import asyncssh
 
-from dpb_framework.contracts import BrokerApi, Nbi
 from dpb_framework.errors import ConfigInvalid
-from dpb_nbi import listening
-from dpb_nbi.access import Access, Audit
 from dpb_nbi.limits import connections
+from dpb_nbi.serving import Footing, ListeningNbi
 from dpb_nbi.ssh import hostkey, limits
 from dpb_nbi.ssh.door import VIA, Door
 from dpb_nbi.ssh.house import House, settle
@@ -26,7 +24,7 @@ DEFAULT_PORT: Final = 4754
 _JOIN: Final = 9.0
 
 
-class SshNbi(Nbi):
+class SshNbi(ListeningNbi[asyncssh.SSHKey]):
     """JSON frames over SSH for programs, and the commands of `dpb` for people.
 
     `host` is an address or a name of this machine, `port` 0 to 65535; 0 takes a free one, which `address` tells.
@@ -36,6 +34,8 @@ class SshNbi(Nbi):
     anybody may do anything. `audit` is the file for a line about every change. `rest_url` is where the commands of
     `dpb` find REST, if not at the one of this broker, and `rest_ca` a file of the authorities that may vouch for it.
     """
+
+    via = VIA
 
     def __init__(
         self,
@@ -50,96 +50,41 @@ class SshNbi(Nbi):
         rest_url: str = "",
         rest_ca: str = "",
     ) -> None:
-        listening.check_place(host, port)
-        if access and insecure:
-            raise ConfigInvalid("insecure", "access is controlled already; leave one of the two out")
+        super().__init__(host, port, access=access, insecure=insecure, audit=audit)
         if passwords and not access:
             raise ConfigInvalid("passwords", "nobody is asked for one; set access = true")
         if rest_url and not rest_url.startswith(("http://", "https://")):
             raise ConfigInvalid("rest-url", "expected a URL such as https://broker.example:4753")
-        self._place = (host, port)
         self._host_key = host_key
-        self._controlled = access
-        self._insecure = insecure
         self._passwords = passwords
-        self._audit_path = audit
         self._rest = (rest_url, rest_ca)
-        with contextlib.suppress(ValueError):  # a name: what it stands for is seen when it is bound
-            self._check_exposure(host)
-        self._lock = threading.Lock()
-        self._running: _Running | None = None
-        self._access: Access | None = None
-        self._audit: Audit | None = None
-        self._address = ""
 
-    def _check_exposure(self, address: str) -> None:
-        listening.check_exposure(address, controlled=self._controlled, insecure=self._insecure)
+    def prepare(self) -> asyncssh.SSHKey:
+        """Read the host key, or make it."""
+        return hostkey.load(self._host_key)
 
-    @property
-    def address(self) -> str:
-        """Host and port; empty while it is not started."""
-        return self._address
+    def tell(self, on: Footing, prepared: asyncssh.SSHKey) -> None:
+        """Say by which key clients know it, and warn."""
+        _log.info("SSH at %s: the host key is %s", on.host, prepared.get_fingerprint())
+        super().tell(on, prepared)
 
-    def start(self, broker: BrokerApi) -> None:
-        """Bind and answer. `ConfigInvalid` names the setting when the address or the host key cannot be had."""
-        with self._lock:
-            if self._running is not None:
-                return
-            key = hostkey.load(self._host_key)
-            listener = listening.bind(*self._place)
-            try:
-                host, port = listener.getsockname()[:2]
-                self._check_exposure(host)
-                if self._audit_path or self._controlled:
-                    self._audit = Audit(self._audit_path, VIA)
-                    self._audit.start()
-                self._access = Access.enter(broker)
-                self._tell(host, key)
-                self._running = _Running(self._house(broker), listener, key)
-            except BaseException:
-                listener.close()
-                self._leave()
-                raise
-            self._address = listening.place(host, port)
+    def written(self, place: str, prepared: asyncssh.SSHKey) -> str:
+        """Return host and port."""
+        return place
 
-    def _house(self, broker: BrokerApi) -> House:
-        assert self._access is not None
+    def serve(self, on: Footing, prepared: asyncssh.SSHKey) -> _Running:
+        """Begin to answer."""
         url, authority = self._rest
-        return House(
-            broker,
-            self._access,
-            self._audit,
-            controlled=self._controlled,
+        house = House(
+            on.broker,
+            on.access,
+            on.audit,
+            controlled=self.controlled,
             passwords=self._passwords,
             rest=url,
             authority=authority,
         )
-
-    def _tell(self, host: str, key: asyncssh.SSHKey) -> None:
-        """Say what an operator should know."""
-        assert self._access is not None
-        _log.info("SSH at %s: the host key is %s", host, key.get_fingerprint())
-        if self._insecure and not listening.is_loopback(host):
-            _log.warning("SSH at %s: anybody who reaches it may do anything (insecure = true)", host)
-        if self._controlled and not self._access.registry.users:
-            _log.warning("SSH at %s: there are no users yet; make one by dpb admin-token, dpb user add-key", host)
-
-    def _leave(self) -> None:
-        access, audit = self._access, self._audit
-        self._access = self._audit = None
-        if audit is not None:
-            audit.close()
-        if access is not None:
-            access.leave()
-
-    def stop(self) -> None:
-        """End. What waits ends at once, answers under way get a few seconds."""
-        with self._lock:
-            running, self._running = self._running, None
-            self._address = ""
-            if running is not None:
-                running.stop()
-                self._leave()
+        return _Running(house, on.listener, prepared)
 
 
 class _Running:
