@@ -30,7 +30,7 @@ class Creation(Resource):
 
     async def on_post(self, request: Request, response: Response, network: str) -> None:
         """Make a service."""
-        service = await operations.create(self.asking(request, network), self.network(request, network))
+        service, _ = await operations.create(self.asking(request, network), self.network(request, network))
         answer(response, {"service-id": service.id})
 
 

@@ -71,16 +71,28 @@ async def create(
     handle: str | None = None,
     segment: Segment | None = None,
     owner: str | None = None,
-) -> Service:
-    """Make a service, and with *segment* define it, without waiting until it is established.
+) -> tuple[Service, bool]:
+    """Make a service, and with *segment* define it, without waiting until it is established; and whether it is new.
 
     It belongs to whoever asks, or to *owner*, for whom it is made.
     """
+
+    def make(caller: Caller) -> Reply[tuple[Service, bool]]:
+        made: Reply[tuple[Service, bool]] = Reply()
+
+        def begin(looked: Reply[Service | None]) -> None:
+            if looked.error is not None:
+                made.fail(looked.error)
+                return
+            new = looked.value is None
+            created = network.create(caller if owner is None else Caller(owner), handle, segment)
+            created.then(lambda c: made.fail(c.error) if c.error is not None else made.resolve((c.value, new)))
+
+        (Reply.of(None) if handle is None else network.find(handle)).then(begin)
+        return made
+
     reply = asking.desk.give(
-        asking.who,
-        Order(orders.CREATE, asking.network),
-        lambda caller: network.create(caller if owner is None else Caller(owner), handle, segment),
-        lambda service: {"service": service.id},
+        asking.who, Order(orders.CREATE, asking.network), make, lambda made: {"service": made[0].id}
     )
     return await asking.calls.reply(reply)
 

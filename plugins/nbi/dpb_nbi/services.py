@@ -48,20 +48,17 @@ class Services(Resource):
         found, asking = self.network(request, network), self.asking(request, network)
         body = await request.body()
         wanted = codec.wanted(jsontext.read(body) if body else {})
-        known = (
-            wanted.handle is not None and await self.calls.command(lambda: found.find(wanted.handle or "")) is not None
-        )
         try:
-            service = await operations.create(asking, found, wanted.handle, wanted.segment)
+            service, new = await operations.create(asking, found, wanted.handle, wanted.segment)
         except DpbError as error:
             if wanted.segment is None:
                 raise
             raise in_segment(error, wanted.segment, codec.V1) from error
         if wanted.activate:
             await operations.command(asking, service, orders.ACTIVATE)
-        if not known:
+        if new:
             response.set_header("Location", f"{quote(request.path)}/{service.id}")
-        _answer(response, render.service(service.view()), 200 if known else 201)
+        _answer(response, render.service(service.view()), 201 if new else 200)
 
 
 class OneService(Resource):

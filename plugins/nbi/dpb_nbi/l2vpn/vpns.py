@@ -190,7 +190,7 @@ class Vpns:
         service = await self._service(vpn)
         if service is None or service.status is Status.DORMANT:
             made = service is None
-            service = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
+            service, _ = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
             await operations.command(asking, service, orders.ACTIVATE)
             # Its clients ask at once whether it is active, and take no for an answer.
             await self._until(service, _SETTLED, _ACTIVE_SECONDS)

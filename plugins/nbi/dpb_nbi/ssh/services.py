@@ -19,7 +19,7 @@ Plain = dict[str, Any]
 async def new_service(ask: Ask) -> Plain:
     """Make a service; with a handle that one has, it is that one."""
     handle = codec.handle_of(ask.content.get("handle"))
-    service = await operations.create(ask.asking, ask.network, handle)
+    service, _ = await operations.create(ask.asking, ask.network, handle)
     return {"service-id": service.id}
 
 
