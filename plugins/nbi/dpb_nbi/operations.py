@@ -81,14 +81,16 @@ async def create(
         made: Reply[tuple[Service, bool]] = Reply()
 
         def begin(looked: Reply[Service | None]) -> None:
-            if looked.error is not None:
-                made.fail(looked.error)
-                return
-            new = looked.value is None
-            created = network.create(caller if owner is None else Caller(owner), handle, segment)
-            created.then(lambda c: made.fail(c.error) if c.error is not None else made.resolve((c.value, new)))
+            try:
+                new = looked.value is None
+                created = network.create(caller if owner is None else Caller(owner), handle, segment)
+            except Exception as error:  # noqa: BLE001  # in a callback nobody else would tell whoever waits
+                made.fail(error)
+            else:
+                created.then(lambda c: made.fail(c.error) if c.error is not None else made.resolve((c.value, new)))
 
-        (Reply.of(None) if handle is None else network.find(handle)).then(begin)
+        nobody: Reply[Service | None] = Reply.of(None)
+        (nobody if handle is None else network.find(handle)).then(begin)
         return made
 
     reply = asking.desk.give(
