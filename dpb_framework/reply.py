@@ -149,8 +149,7 @@ def to_asyncio(reply: Reply[T]) -> asyncio.Future[Reply[T]]:
 
     def arrive() -> None:
         settle()
-        STEPS.expect_in_loop()  # whoever awaits it goes on
-        STEPS.over()
+        loop.call_soon(STEPS.over)  # whoever awaits it goes on before
 
     def post(_: Reply[T]) -> None:
         STEPS.expect()

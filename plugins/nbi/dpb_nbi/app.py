@@ -19,6 +19,7 @@ from dpb_nbi.calls import Calls
 from dpb_nbi.events import Streams
 from dpb_nbi.l2vpn import resources as l2vpn
 from dpb_nbi.problems import Problem, internal
+from dpb_nbi.queries import Queries
 from dpb_nbi.resource import Context, Resource
 from dpb_nbi.wire import Request, Response, answer_problem
 
@@ -81,7 +82,7 @@ class Application(falcon.asgi.App[Request, Response]):
     def __init__(self, broker: BrokerApi, access: Access, audit: Audit | None, *, controlled: bool) -> None:
         desk = Desk(broker, audit)
         gate = Gate(desk, access.login, PUBLIC, controlled=controlled)
-        super().__init__(request_type=Request, middleware=[gate])
+        super().__init__(request_type=Request, middleware=[gate, Queries()])
         # Where everybody is the same caller there is nobody to be fair to.
         calls = Calls(broker, limits.WAITS_EACH if controlled else None)
         streams = Streams(calls, limits.STREAMS_EACH if controlled else None)

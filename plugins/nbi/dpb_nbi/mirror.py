@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 from dpb_framework.contracts import BrokerApi, Network
 from dpb_framework.errors import DpbError
@@ -87,6 +88,8 @@ class Copies:
 
 class Mirror(Resource):
     """`/networks/{network}/mirror`."""
+
+    queries: ClassVar = {"GET": ("after", "quiet-millis")}
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

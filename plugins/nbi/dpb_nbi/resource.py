@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from attrs import frozen
@@ -42,10 +42,11 @@ class Resource:
     """The base of all resources; one object serves all requests of its route.
 
     `kinds` says for each method what it orders. GET reads unless it says otherwise; of every other method it must say
-    so, or there is no such class.
+    so, or there is no such class. `queries` are the parameters that the query of a method may have.
     """
 
     kinds: ClassVar[Mapping[str, Kind]] = {}
+    queries: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def __init__(self, context: Context) -> None:
         self.access = context.access
@@ -61,6 +62,8 @@ class Resource:
         cls.kinds = {**dict.fromkeys(_READING, READ), **cls.kinds}
         if "GET" in cls.kinds:
             cls.kinds["HEAD"] = cls.kinds["GET"]
+        if "GET" in cls.queries:
+            cls.queries = {**cls.queries, "HEAD": cls.queries["GET"]}
         if silent := set(cls.methods()) - set(cls.kinds):
             raise TypeError(f"{cls.__qualname__} does not say what it orders by {', '.join(sorted(silent))}")
 

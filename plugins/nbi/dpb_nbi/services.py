@@ -26,6 +26,7 @@ class Services(Resource):
     """`.../services`."""
 
     kinds: ClassVar = {"POST": orders.CREATE}
+    queries: ClassVar = {"GET": ("handle-prefix", "status")}
 
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """List the services, by handle prefix and status if asked for."""
@@ -179,6 +180,7 @@ class Awaiting(Resource):
     """`.../services/{id}/await`."""
 
     kinds: ClassVar = {"GET": orders.AWAIT}
+    queries: ClassVar = {"GET": ("status", "timeout-millis")}
 
     async def on_get(self, request: Request, response: Response, network: str, id: str) -> None:
         """Wait for one of the statuses that the query names."""

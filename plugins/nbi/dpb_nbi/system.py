@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from dpb_framework.errors import BadArgument
 from dpb_nbi import codec, jsontext
 from dpb_nbi.openapi import document
@@ -32,6 +34,8 @@ class Description(Resource):
 
 class Events(Resource):
     """`/networks/{network}/events`."""
+
+    queries: ClassVar = {"GET": ("after",)}
 
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """Stream what happens, from now or after the event that the client saw last."""

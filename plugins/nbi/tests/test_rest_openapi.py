@@ -44,6 +44,16 @@ def test_every_route_and_method_is_in_the_document_and_the_other_way_round(broke
     assert found == told
 
 
+def test_the_parameters_of_queries_are_those_of_the_document():
+    told = {
+        (path, method.upper()): {p["name"] for p in item[method].get("parameters", ()) if p["in"] == "query"}
+        for path, item in document()["paths"].items()
+        for method in item
+        if method != "parameters" and path.startswith("/api/v1")
+    }
+    assert told == {(path, method): set(ROUTES[path].queries.get(method, ())) for path, method in told}
+
+
 def test_every_route_is_in_the_guide():
     text = DOCS.read_text(encoding="utf-8")
     first, v1 = text.split("## `/api/v1`")

@@ -45,6 +45,29 @@ def test_networks_are_listed_in_the_order_of_the_configuration(client):
     client.get(f"{V1}/networks/none").problem(404, "no-network")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "field", "hint"),
+    [
+        ("GET", f"{AGGR}/services?staus=ACTIVE", "staus", "did you mean 'status'?"),
+        ("HEAD", f"{AGGR}/services?limit=1", "limit", ""),
+        ("GET", f"{AGGR}/services?status=ACTIVE&handle_prefix=", "handle_prefix", "did you mean 'handle-prefix'?"),
+        ("POST", f"{AGGR}/services?status=ACTIVE", "status", "it takes none"),
+        ("GET", f"{AGGR}/events?quiet-millis=1000", "quiet-millis", "known: after"),
+        ("GET", f"{V1}/networks?x", "x", "it takes none"),
+        ("GET", f"{V1}/health?" + "y" * 300, "y" * 100, "it takes none"),
+    ],
+)
+def test_a_parameter_that_a_route_does_not_know_is_refused(client, broker, method, path, field, hint):
+    """A filter that is written wrongly would else be taken for none."""
+    answer = client(method, path)
+    if method == "HEAD":
+        assert answer.status == 422
+    else:
+        answer.problem(422, "bad-argument", field)
+        assert hint in answer.json["detail"]
+    assert not broker.aggregator.services()
+
+
 def test_the_model_tells_what_a_superior_sees(client, broker):
     assert client.get(f"{SLOUGH}/model").json == {"fragments": [{"terminals": ["x", "y"], "chords": None}]}
     chord = Chord("a", "b", 1500, 2_000_000, 1250)

@@ -49,6 +49,14 @@ def _await_query(name: str) -> list[dict[str, Any]]:
     ]
 
 
+def problem(status: int) -> dict[str, Any]:
+    """Return what is told of answers with an error's *status*."""
+    return {
+        "description": _PROBLEMS[status],
+        "content": {"application/problem+json": {"schema": ref("Problem")}},
+    }
+
+
 def _operation(
     name: str,
     summary: str,
@@ -67,10 +75,7 @@ def _operation(
     if also is not None:
         responses[str(also)] = success
     for code in sorted({*problems, *(_BODY if body else ()), 401, 403, 500}):
-        responses[str(code)] = {
-            "description": _PROBLEMS[code],
-            "content": {"application/problem+json": {"schema": ref("Problem")}},
-        }
+        responses[str(code)] = problem(code)
     found: dict[str, Any] = {"operationId": name, "summary": summary, "responses": responses}
     if body is not None:
         found["requestBody"] = {
@@ -284,6 +289,9 @@ def document(*, controlled: bool = False) -> dict[str, Any]:
         f"{network}/mirror": {"get": _mirror()},
     }
     for path, item in paths.items():
+        if path.startswith(root):
+            for operation in item.values():  # of whatever has a query that it does not know
+                operation["responses"].setdefault("422", problem(422))
         named = [name for name in _PATH if f"{{{name}}}" in path]
         if named:
             item["parameters"] = [
