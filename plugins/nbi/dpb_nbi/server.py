@@ -17,7 +17,7 @@ from dpb_nbi import limits, listening
 from dpb_nbi.app import Application, create_app
 from dpb_nbi.protocol import Protocol
 from dpb_nbi.serving import Footing, ListeningNbi
-from dpb_nbi.tls import context
+from dpb_nbi.tls import Renewal, context
 
 _log = logging.getLogger("dpb_nbi")
 
@@ -54,6 +54,7 @@ class _Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._url = ""
+        self.renewal: Renewal | None = None
         self._known: list[str] = []
 
     def go(self, on: Footing, url: str) -> None:
@@ -110,6 +111,8 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):  # what uvicorn does once a second
+            if self.renewal is not None:
+                self.renewal.look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), 1)
 
@@ -202,5 +205,7 @@ class RestNbi(ListeningNbi[ssl.SSLContext | None]):
         )
         config.tls = prepared
         server = _Server(config, app)
+        if prepared is not None:
+            server.renewal = Renewal(prepared, *self._files[:2])
         server.go(on, self.written(listening.place(on.host, on.port), prepared))
         return server

@@ -1,11 +1,15 @@
-"""TLS: the context of a server, and whom a client's certificate names."""
+"""TLS: the context of a server, its renewal, and whom a client's certificate names."""
 
 from __future__ import annotations
 
+import logging
+import os
 import ssl
 from typing import Any
 
 from dpb_framework.errors import ConfigInvalid
+
+_log = logging.getLogger("dpb_nbi")
 
 
 def context(certificate: str, key: str, client_ca: str = "") -> ssl.SSLContext:
@@ -30,6 +34,42 @@ def context(certificate: str, key: str, client_ca: str = "") -> ssl.SSLContext:
         except (OSError, ValueError) as error:
             raise ConfigInvalid("client-ca", f"{client_ca} cannot be used: {_reason(error)}") from error
     return made
+
+
+class Renewal:
+    """Gives a context the certificate and key anew when their files have changed: certificates do not live long."""
+
+    def __init__(self, context: ssl.SSLContext, certificate: str, key: str) -> None:
+        self._context = context
+        self._files = (certificate, key)
+        self._seen = self._stamps()
+
+    def _stamps(self) -> list[tuple[int, int, int]]:
+        found = []
+        for name in filter(None, self._files):
+            try:
+                status = os.stat(name)
+            except OSError:
+                found.append((0, 0, 0))
+            else:
+                found.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        return found
+
+    def look(self) -> None:
+        """Look, and take over what can be used. Otherwise the earlier ones stay, and the log tells."""
+        stamps = self._stamps()
+        if stamps == self._seen:
+            return
+        self._seen = stamps
+        certificate, key = self._files
+        try:
+            # First into a context of its own: where key and certificate do not belong together, half would be taken.
+            context(certificate, key)
+            self._context.load_cert_chain(certificate, key or None, password=_no_passphrase)
+        except (ConfigInvalid, OSError, ValueError) as error:
+            _log.error("TLS goes on with the certificate it has: %s", error)
+        else:
+            _log.info("TLS: %s was read anew", certificate)
 
 
 def _no_passphrase() -> str:

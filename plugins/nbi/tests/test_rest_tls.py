@@ -197,3 +197,43 @@ def test_a_key_with_a_passphrase_is_not_asked_for(files, tmp_path):
     with pytest.raises(ConfigInvalid, match="passphrase"):
         RestNbi(port=0, certificate=files["certificate"], key=str(locked)).start(broker)
     broker.close()
+
+
+def shown(guarded, authority):
+    """The number of the certificate that the server shows."""
+    parts = urlsplit(guarded.nbi.address)
+    with (
+        socket.create_connection((parts.hostname, parts.port), 20) as plain,
+        trusting(authority).wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        return secured.getpeercert()["serialNumber"]
+
+
+def test_a_renewed_certificate_is_taken_over_and_one_that_is_of_no_use_is_not(authority, tmp_path, caplog):
+    caplog.set_level("INFO", "dpb_nbi")
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+
+    def renew():
+        made = authority.issue_cert("127.0.0.1")
+        for file, pem in ((certificate, made.cert_chain_pems[0]), (key, made.private_key_pem)):
+            (tmp_path / "new").write_bytes(pem.bytes())
+            (tmp_path / "new").rename(file)
+
+    renew()
+    broker = FakeBroker()
+    guarded = Guarded(broker, certificate=str(certificate), key=str(key))
+    try:
+        first = shown(guarded, authority)
+        token = guarded.token("ann", "read@aggr")
+        certificate.write_bytes(authority.issue_cert("127.0.0.1").cert_chain_pems[0].bytes())  # of another key
+        eventually(lambda: "TLS goes on with the certificate it has: certificate: " in caplog.text)
+        assert shown(guarded, authority) == first
+        key.unlink()
+        eventually(lambda: caplog.text.count("TLS goes on with the certificate it has") == 2)
+        renew()
+        eventually(lambda: shown(guarded, authority) != first)
+        assert ask(guarded, trusting(authority), token)[0] == 200
+        assert "was read anew" in caplog.text
+    finally:
+        guarded.stop()
+        broker.close()
