@@ -25,8 +25,8 @@ from dpb_framework.testing.topologies import barabasi_albert
 
 SOAK = os.environ.get("DPB_SOAK") == "1"
 
-UNDECIDED = 60.0
-"""Seconds after which the integer program is given up: the case is then counted as skipped, not as agreed."""
+UNDECIDED = 600.0
+"""Seconds after which the integer program is given up, and the test fails: most take less than one."""
 
 CASES = [(seed, (54, 128)[seed // 7 % 2], 2 + seed % 7) for seed in range(200)]
 if not SOAK:
@@ -128,11 +128,9 @@ def cheapest(case: Instance, name: str) -> int | None:
     solver.passModel(program)
     solver.run()
     status = solver.getModelStatus()
-    if status == highspy.HighsModelStatus.kTimeLimit:
-        raise TimeoutError
     if status == highspy.HighsModelStatus.kInfeasible:
         return None
-    assert status == highspy.HighsModelStatus.kOptimal
+    assert status == highspy.HighsModelStatus.kOptimal, f"the integer program ended with {status}"
     return round(solver.getInfo().objective_function_value) * unit
 
 
@@ -148,10 +146,7 @@ def test_feasibility_and_cost_are_those_of_the_integer_program(seed: int, vertic
     case = request(seed, vertices, terminals)
     name = ("hops", "load")[seed % 2]
     outcome = ask(case, name)
-    try:
-        expected = cheapest(case, name)
-    except TimeoutError:
-        pytest.skip(f"not decided: the integer program took more than {UNDECIDED:.0f} s")
+    expected = cheapest(case, name)
     if isinstance(outcome, Tree):
         assert outcome.cost == expected
     else:
