@@ -11,13 +11,13 @@ import pytest
 from dpb_lab.broker import PORT
 from dpb_lab.inside.frames import frame, payload
 from dpb_lab.process import until
-from dpb_lab.testing import MARKS
+from dpb_lab.testing import marks
 from dpb_osm import DpbConnector
 from dpb_osm.base import ConnectorError
 
 from .sites import At, Sites
 
-pytestmark = MARKS
+pytestmark = marks()
 
 T = TypeVar("T")
 
