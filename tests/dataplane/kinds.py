@@ -26,4 +26,4 @@ def on(*kinds: tuple[str, ...], soak: tuple[tuple[str, ...], ...] = ()) -> pytes
     """Mark a test to run on switches of these *kinds*, and in `make soak` on more; those of a kind run in a row."""
     chosen = dict.fromkeys((*kinds, *soak) if SOAK else kinds)
     each = [pytest.param(kind, marks=pytest.mark.xdist_group(f"dataplane-{named(kind)}")) for kind in chosen]
-    return pytest.mark.parametrize("standing", each, ids=named, indirect=True, scope="session")
+    return pytest.mark.parametrize("standing", each, ids=named, indirect=True, scope="package")
