@@ -18,7 +18,7 @@ RUN_STAMP := $(VENV)/.run-$(HERE)
 DEV_STAMP := $(VENV)/.dev-$(HERE)
 PYTEST_ARGS ?=
 # Tests wait much: for processes, for servers, for what must not happen.
-WORKERS ?= 4
+WORKERS ?= 6
 
 .PHONY: help run lab test lint bench bench-report soak docs clean
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -16,6 +18,7 @@ def report(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.xdist_group("bench")
 def test_the_report_is_a_page_with_figures_and_made_again_from_what_is_there(tmp_path: Path) -> None:
     ran = report(tmp_path)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]

@@ -20,7 +20,7 @@ from .hierarchy.brokers import Broker, Hierarchy
 
 SOAK = os.environ.get("DPB_SOAK") == "1"
 LEAVES = [[5, 4, 4], [5, 4, 4], [5, 5, 4]] if SOAK else [[2, 1], [1, 2]]
-SETUPS = 200 if SOAK else 14
+SETUPS = 200 if SOAK else 8
 SEED = int(os.environ.get("DPB_CRASH_SEED", "1"))
 
 

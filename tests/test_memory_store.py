@@ -10,7 +10,7 @@ from dpb_framework.testing.store import Maker, StoreContract
 
 
 class TestMemoryStore(StoreContract):
-    machine_examples = 60
+    machine_examples = 40
 
     @pytest.fixture
     def make_store(self) -> Maker:

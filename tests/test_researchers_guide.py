@@ -14,7 +14,8 @@ GUIDE = (Path(__file__).resolve().parent.parent / "docs" / "researchers-guide.md
 FILES: dict[str, str] = dict(re.findall(r"`(my-algorithm/[\w.]+)`:\n\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL) for line in block.splitlines()]
 
-pytestmark = pytest.mark.xdist_group("researchers-guide")
+# With the report: the searches are compiled once for both, not twice at the same time.
+pytestmark = pytest.mark.xdist_group("bench")
 
 
 @pytest.fixture(scope="module")

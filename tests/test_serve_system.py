@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,38 +200,29 @@ def test_a_second_broker_on_the_same_store_refuses_in_one_line(lives: Lives) -> 
 def test_sigterm_ends_it_with_streams_and_waiters_open(lives: Lives, rest: Rest) -> None:
     rest.ok("POST", "services", {"activate": True, "segment": ends(A, B)})
     assert rest.wait(1, ["ACTIVE"], PATIENCE) == "ACTIVE"
-    answers: list[Any] = []
-
-    def wait() -> None:
-        waiter = Rest(lives.url)
-        path = "services/1/await?status=FAILED&timeout-millis=3000000"
-        answers.append(waiter.send("GET", f"/api/v1/networks/wan/{path}")[0])
-        waiter.close()
-
-    waiters = [threading.Thread(target=wait) for _ in range(3)]
-    for thread in waiters:
-        thread.start()
+    waiters = [http.client.HTTPConnection(rest.host, rest.port, timeout=PATIENCE) for _ in range(3)]
+    for waiter in waiters:
+        waiter.request("GET", "/api/v1/networks/wan/services/1/await?status=FAILED&timeout-millis=3000000")
     with socket.create_connection((rest.host, rest.port), PATIENCE) as stream:
         stream.sendall(b"GET /api/v1/networks/wan/events?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
         heard = b""
         while b"event: " not in heard:
             heard += stream.recv(65536)
-        # The waiters have their connections once the broker counts as many open as there are.
-        until(lambda: _connections(rest.port) >= 5, "the waiters do not come through")
+        until(lambda: _heard(rest.port) >= 5, "the waiters do not come through")
         assert lives.broker.terminate() == 0
         while chunk := stream.recv(65536):
             heard += chunk
-    for thread in waiters:
-        thread.join(PATIENCE)
-    assert answers == [503, 503, 503]
+    for waiter in waiters:
+        assert waiter.getresponse().status == 503
+        waiter.close()
     assert "Traceback" not in lives.broker.said
 
 
-def _connections(port: int) -> int:
-    """How many established connections of this machine lead to *port* of 127.0.0.1, seen from the server's side."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    fields = [line.split() for line in lines]
-    return sum(1 for _, local, _, state, *_ in fields if local == f"0100007F:{port:04X}" and state == "01")
+def _heard(port: int) -> int:
+    """How many connections to *port* of 127.0.0.1 its process has accepted, and read all of that was sent there."""
+    fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    mine = [line for line in fields if line[1] == f"0100007F:{port:04X}" and line[3] == "01"]
+    return sum(line[4].endswith(":00000000") and line[9] != "0" for line in mine)
 
 
 # -- refusals -----------------------------------------------------------------------------------

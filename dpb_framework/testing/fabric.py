@@ -24,6 +24,7 @@ prefix that nobody else has, and removes them.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Collection, Sequence
 
@@ -50,6 +51,9 @@ from dpb_framework.testing.fabric_fixtures import (
     succeeds,
     there,
 )
+
+EXAMPLES = 1000 if os.environ.get("DPB_SOAK") == "1" else 50
+"""How many texts, or pairs of channels, are made up for each clause about them."""
 
 
 class FabricContract(FabricFixtures):
@@ -104,7 +108,7 @@ class FabricContract(FabricFixtures):
     def test_f4_any_text_is_understood_or_refused(self, fabric: Fabric) -> None:
         """F4: no text is a surprise, and what is understood has a canonical form and a range."""
 
-        @settings(max_examples=200, deadline=None, derandomize=True)
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
         @given(st.one_of(st.text(max_size=24), st.text("0123456789x. physlag", max_size=10)))
         def check(text: str) -> None:
             try:
@@ -121,7 +125,7 @@ class FabricContract(FabricFixtures):
         """F5: whatever the channels."""
         channels = any_channel(fabric, [fabric.interface(text) for text in interfaces])
 
-        @settings(max_examples=200, deadline=None, derandomize=True)
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
         @given(channels, channels)
         def check(one: Channel, other: Channel) -> None:
             assert fabric.overlaps(one, one)
@@ -133,7 +137,7 @@ class FabricContract(FabricFixtures):
         """F5: `domain` and labels keep channels apart, as they promise."""
         channels = any_channel(fabric, [fabric.interface(text) for text in interfaces])
 
-        @settings(max_examples=200, deadline=None, derandomize=True)
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
         @given(channels, channels)
         def check(one: Channel, other: Channel) -> None:
             near, far = fabric.domain(one.interface), fabric.domain(other.interface)

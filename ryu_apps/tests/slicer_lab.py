@@ -6,10 +6,12 @@ Unix socket that takes and gives frames, so that neither root nor network interf
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import queue
+import select
 import shutil
 import signal
 import socket
@@ -50,19 +52,24 @@ class Wire:
         self._socket.connect(str(path))
         self._frames = queue.Queue()
         self._rest = b""
+        self._taking = threading.Lock()
         self.received = 0
         self.octets = 0
         self.keep = True
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        while True:
+        with contextlib.suppress(OSError, ValueError):  # closed
+            while select.select([self._socket], [], [])[0] and self._take():
+                pass
+
+    def _take(self):
+        """Take out what has come; False when no more will."""
+        with self._taking:
             try:
-                data = self._socket.recv(1 << 16)
-            except OSError:
-                return
-            if not data:
-                return
+                data = self._socket.recv(1 << 16, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
             self._rest += data
             while len(self._rest) >= 2:
                 length = int.from_bytes(self._rest[:2], "big")
@@ -73,6 +80,7 @@ class Wire:
                 self.octets += length
                 if self.keep:
                     self._frames.put(frame)
+            return bool(data)
 
     def send(self, frame):
         self._socket.sendall(len(frame).to_bytes(2, "big") + frame)
@@ -86,6 +94,8 @@ class Wire:
 
     def drain(self):
         """All frames that are there."""
+        while select.select([self._socket], [], [], 0)[0] and self._take():
+            pass
         got = []
         while not self._frames.empty():
             got.append(self._frames.get_nowait())

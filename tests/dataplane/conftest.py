@@ -29,9 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[place] = item
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standing(request: pytest.FixtureRequest) -> Iterator[Sites]:
-    """The sites as they stand while tests on switches of these kinds run."""
+    """The sites as they stand while tests on switches of these kinds run: no longer, for other tests have the cores."""
     needed()
     with Lab() as lab, Wan(lab, kinds=request.param, audit=1) as wan:
         yield Sites(wan)

@@ -23,6 +23,7 @@ def named(kinds: tuple[str, ...]) -> str:
 
 
 def on(*kinds: tuple[str, ...], soak: tuple[tuple[str, ...], ...] = ()) -> pytest.MarkDecorator:
-    """Mark a test to run on switches of these *kinds*, and in `make soak` on more."""
+    """Mark a test to run on switches of these *kinds*, and in `make soak` on more; those of a kind run in a row."""
     chosen = dict.fromkeys((*kinds, *soak) if SOAK else kinds)
-    return pytest.mark.parametrize("standing", list(chosen), ids=named, indirect=True, scope="session")
+    each = [pytest.param(kind, marks=pytest.mark.xdist_group(f"dataplane-{named(kind)}")) for kind in chosen]
+    return pytest.mark.parametrize("standing", each, ids=named, indirect=True, scope="package")

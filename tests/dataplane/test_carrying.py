@@ -9,13 +9,13 @@ from itertools import permutations
 import pytest
 from dpb_lab.inside.frames import BROADCAST, MULTICAST, frame, payload
 from dpb_lab.process import LabError, until
-from dpb_lab.testing import MARKS
+from dpb_lab.testing import marks
 from dpb_lab.wan import both
 
 from .kinds import ALL, CORSA, MIXED, OPENFLOW, on
 from .sites import OTHER_TAGGED, TAGGED, UNTAGGED, At, Sites
 
-pytestmark = MARKS
+pytestmark = marks()
 
 SHAPES = {
     "two sites far apart": (At("site1", TAGGED, 100), At("site3", TAGGED, 200)),

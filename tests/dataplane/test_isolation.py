@@ -10,13 +10,13 @@ from attrs import frozen
 from dpb_lab.host import Found, Host
 from dpb_lab.inside.frames import BROADCAST, MULTICAST, frame, payload
 from dpb_lab.process import until
-from dpb_lab.testing import MARKS
+from dpb_lab.testing import marks
 from dpb_lab.wan import SITES, both
 
 from .kinds import ALL, MIXED, PER_SERVICE, SOAK, on
 from .sites import PROBES, At, Sites
 
-pytestmark = MARKS
+pytestmark = marks()
 
 SERVICES = 20
 IN_VFCS_OF_THEIR_OWN = 10

@@ -11,13 +11,14 @@ import pytest
 from dpb_lab.broker import PORT
 from dpb_lab.inside.frames import frame, payload
 from dpb_lab.process import until
-from dpb_lab.testing import MARKS
+from dpb_lab.testing import marks
 from dpb_osm import DpbConnector
 from dpb_osm.base import ConnectorError
 
+from .kinds import SOAK
 from .sites import At, Sites
 
-pytestmark = MARKS
+pytestmark = marks()
 
 T = TypeVar("T")
 
@@ -153,7 +154,7 @@ def in_background(call: Callable[[], T]) -> tuple[threading.Event, Callable[[], 
 def test_the_broker_is_killed_in_the_middle(ends: Sites) -> None:
     """Whether RO gets its service or an error: what it was told holds, and there is nothing else."""
     osm = Osm(ends, patience=30)
-    for _ in range(5):
+    for _ in range(20 if SOAK else 3):
         begun, result = in_background(lambda: osm.create("ELAN", points(0, 1, 2)))
         begun.wait()
         ends.broker.restart()

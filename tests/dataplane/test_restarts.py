@@ -14,12 +14,12 @@ from dpb_lab.corsa import CorsaSwitch
 from dpb_lab.inside.frames import BROADCAST, Seen, frame, payload
 from dpb_lab.openvswitch import Switch
 from dpb_lab.process import LabError, until
-from dpb_lab.testing import MARKS
+from dpb_lab.testing import ALONE, marks
 
 from .kinds import CORSA, MIXED, OPENFLOW, PER_SERVICE, SHARED, on
 from .sites import At, Sites
 
-pytestmark = MARKS
+pytestmark = marks()
 
 LINE = (At("site1", 4, 80), At("site3", 4, 80))
 LAN = (At("site1", 4, 81), At("site2", 4, 81), At("site3", 4, 81))
@@ -158,6 +158,7 @@ def noted(controller: Controller, dpids: Collection[str]) -> Iterator[Callable[[
         following.join()
 
 
+@ALONE
 @pytest.mark.parametrize("site", ["site1", "site2"])
 @on(OPENFLOW, soak=CORSA)
 def test_a_switch_that_comes_back_empty_is_restored_within_two_seconds(sites: Sites, site: str) -> None:

@@ -8,11 +8,11 @@ import pytest
 from dpb_lab.host import Host
 from dpb_lab.inside.frames import BROADCAST, Seen, frame, payload
 from dpb_lab.process import until
-from dpb_lab.testing import MARKS
+from dpb_lab.testing import ALONE, marks
 
 from .sites import At, Sites
 
-pytestmark = MARKS
+pytestmark = [*marks(), ALONE]
 
 STATION = "02:bb:00:00:00:01"
 TAG = 70

@@ -12,13 +12,12 @@ from dpb_lab.lab import Lab
 from dpb_lab.meters import exhausted
 from dpb_lab.process import until
 from dpb_lab.relay import Message, Relay
-from dpb_lab.testing import MARKS, needed
+from dpb_lab.testing import marks, needed
 from dpb_lab.wan import Wan
 
 from .sites import At, Sites
 
-# Nothing here is measured in time: neighbours do no harm.
-pytestmark = [mark for mark in MARKS if mark.name != "alone"]
+pytestmark = marks("switch_faults")
 
 ENDS = tuple(At(site, 4, 10) for site in ("site1", "site2", "site3"))
 MBPS = 10
@@ -164,7 +163,8 @@ def test_a_silent_switch_is_unconfirmed_and_keeps_what_it_holds_until_it_speaks(
 
 @pytest.mark.parametrize("message", [Message.METER_MOD, Message.GROUP_MOD, Message.FLOW_MOD, Message.BARRIER_REQUEST])
 def test_a_switch_that_disconnects_in_the_middle_is_completed_or_cleared(faulty: Faulty, message: Message) -> None:
-    faulty.relay.cut_at(message)
+    barrier = message is Message.BARRIER_REQUEST
+    faulty.relay.cut_at(message, after=Message.FLOW_MOD if barrier else None)
     service = faulty.ask(*ENDS)
     assert unconfirmed(service)
     assert faulty.relay.struck.is_set()
@@ -185,7 +185,7 @@ def test_a_switch_that_disconnects_in_the_middle_is_completed_or_cleared(faulty:
 
 
 def test_a_service_that_is_given_up_while_its_switch_is_away_leaves_nothing_there(faulty: Faulty) -> None:
-    faulty.relay.cut_at(Message.BARRIER_REQUEST)
+    faulty.relay.cut_at(Message.BARRIER_REQUEST, after=Message.FLOW_MOD)
     service = faulty.ask(*ENDS)
     assert unconfirmed(service)
     service.release()

@@ -24,10 +24,16 @@ CAPACITY = 10_000
 """Of every trunk, Mbit/s."""
 
 
-def free_port(rng: random.Random) -> int:
-    """A port that nobody has and that no client's connection takes: below those that the system gives out."""
+def free_port(rng: random.Random, given: set[int]) -> int:
+    """A port that nobody has and that no client's connection takes: below those that the system gives out.
+
+    None of those that were *given* to others, who may not listen yet; it becomes one of them.
+    """
     while True:
         port = rng.randrange(12_000, 30_000)
+        if port in given:
+            continue
+        given.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -168,15 +174,16 @@ class Hierarchy:
     def __init__(self, folder: Path, leaves: Sequence[Sequence[int]], rng: random.Random) -> None:
         """*leaves*: for each broker in the middle, of how many switches each of its leaves is made."""
         middle, self.leaves = [], []
+        ports: set[int] = set()
         for i, sizes in enumerate(leaves):
             below = [
-                Broker(f"leaf{i}{j}", folder / f"leaf{i}{j}", free_port(rng), switches=size)
+                Broker(f"leaf{i}{j}", folder / f"leaf{i}{j}", free_port(rng, ports), switches=size)
                 for j, size in enumerate(sizes)
             ]
             self.leaves += below
-            middle.append(Broker(f"mid{i}", folder / f"mid{i}", free_port(rng), below))
+            middle.append(Broker(f"mid{i}", folder / f"mid{i}", free_port(rng, ports), below))
         self.middle = middle
-        self.top = Broker("top", folder / "top", free_port(rng), middle)
+        self.top = Broker("top", folder / "top", free_port(rng, ports), middle)
         self.all = [*self.leaves, *self.middle, self.top]
 
     def __enter__(self) -> Hierarchy:

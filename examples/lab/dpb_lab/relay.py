@@ -35,6 +35,7 @@ class Relay:
         self._open.set()
         self._refusing = False
         self._cut_at: Message | None = None
+        self._after: Message | None = None
         self._hold_at: Message | None = None
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
@@ -62,7 +63,7 @@ class Relay:
 
     def go_on(self) -> None:
         """Let everything through again, what was held first; forget faults that have not happened."""
-        self._cut_at = self._hold_at = None
+        self._cut_at = self._hold_at = self._after = None
         self._refusing = False
         self._open.set()
 
@@ -78,10 +79,13 @@ class Relay:
         self._refusing = True
         self.cut()
 
-    def cut_at(self, message: Message) -> None:
-        """Lose the next such message of the controller's, end all connections, and take no more until `go_on`."""
+    def cut_at(self, message: Message, after: Message | None = None) -> None:
+        """Lose the next such message of the controller's, end all connections, and take no more until `go_on`.
+
+        With *after* the next one when one of that kind has passed: barriers are sent by audits, too.
+        """
         self.struck.clear()
-        self._cut_at = message
+        self._after, self._cut_at = after, message
 
     def hold_at(self, message: Message) -> None:
         """From the next such message of the controller's on nothing comes through, until `go_on`."""
@@ -132,7 +136,9 @@ class Relay:
         far.close()
 
     def _strike(self, kind: int) -> None:
-        if self._cut_at is not None and kind == self._cut_at.value:
+        if self._after is not None:
+            self._after = None if kind == self._after.value else self._after
+        elif self._cut_at is not None and kind == self._cut_at.value:
             self._cut_at = None
             self._refusing = True
             self.struck.set()

@@ -13,11 +13,14 @@ from dpb_lab.lab import missing
 REQUIRE = "DPB_REQUIRE_DATAPLANE"
 """The environment variable that, when it is 1, makes a machine without a lab a failure instead of a skip."""
 
-MARKS = [pytest.mark.dataplane, pytest.mark.alone, pytest.mark.xdist_group("dataplane")]
-"""For `pytestmark`: tests in labs are told apart, and run one after the other, so that none disturbs another."""
+ALONE = pytest.mark.alone
+"""For what measures frames in time: it runs when all others have ended."""
 
-BESIDE = [pytest.mark.dataplane, pytest.mark.xdist_group("dataplane")]
-"""For tests on `dpb_lab.dummy`, which measure nothing: one after the other, with others beside them."""
+
+def marks(group: str = "dataplane") -> list[pytest.MarkDecorator]:
+    """For `pytestmark`: tests on switches are told apart; those of a *group* run one after the other, beside others."""
+    return [pytest.mark.dataplane, pytest.mark.xdist_group(group)]
+
 
 _missing = cache(missing)
 

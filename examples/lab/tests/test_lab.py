@@ -17,9 +17,9 @@ from dpb_lab.lab import Lab, missing
 from dpb_lab.meters import exhausted
 from dpb_lab.openvswitch import Switch
 from dpb_lab.process import LabError, until
-from dpb_lab.testing import MARKS, needed
+from dpb_lab.testing import ALONE, marks, needed
 
-pytestmark = [*MARKS, pytest.mark.usefixtures("_needed")]
+pytestmark = [*marks("lab"), pytest.mark.usefixtures("_needed")]
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,7 @@ def test_every_frame_is_counted_with_its_tags(lab: Lab) -> None:
     assert ended.sent <= 10
 
 
+@ALONE
 def test_received_rates_are_measured(lab: Lab) -> None:
     switch = lab.switch("d", controller=None)
     one, two = lab.host("d1", switch, 1), lab.host("d2", switch, 2)

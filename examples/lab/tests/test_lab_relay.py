@@ -11,9 +11,9 @@ import pytest
 from dpb_lab.namespace import Namespace
 from dpb_lab.process import run
 from dpb_lab.relay import ADDRESS, Message, Relay
-from dpb_lab.testing import MARKS, needed
+from dpb_lab.testing import marks, needed
 
-pytestmark = MARKS
+pytestmark = marks("lab")
 
 
 def message(kind: int, body: bytes = b"") -> bytes:

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from dpb_lab.testing import BESIDE, needed_without_lab
+from dpb_lab.testing import ALONE, marks, needed_without_lab
 
-pytestmark = [*BESIDE, pytest.mark.alone]
+pytestmark = [*marks("openflow"), ALONE]
 
 ROUNDS = 25 if os.environ.get("DPB_SOAK") == "1" else 12
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from dpb_lab.dummy import RealApplication, RealSwitches, Wire, frame, running, tags_of
 from dpb_lab.process import until
-from dpb_lab.testing import BESIDE, needed_without_lab
+from dpb_lab.testing import marks, needed_without_lab
 from dpb_openflow import OpenFlowFabric
 from dpb_openflow.names import Names
 
@@ -20,7 +20,7 @@ from dpb_framework.errors import FabricRefused, Unreachable
 from dpb_framework.model import TrafficFlow
 from dpb_framework.testing.fabric import FabricContract
 
-pytestmark = BESIDE
+pytestmark = marks("openflow")
 
 PORTS = range(1, 9)
 MARK_IN, MARK_OUT = 9, 10

@@ -40,7 +40,7 @@ class Backend(ABC):
     def __init__(self, name: str, engine: Engine) -> None:
         self.name = name
         self.engine = engine
-        self.statements = Statements(engine.dialect)
+        self.statements = Statements.of(engine.dialect)
         self._token = ""
         self._number = 0
         self._writer: Connection | None = None

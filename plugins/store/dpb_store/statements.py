@@ -6,7 +6,7 @@ more than the database does.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 from sqlalchemy import Dialect, Table, and_, bindparam, case, delete, func, literal_column, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -54,7 +54,17 @@ LEASE = "lease"
 
 
 class Statements:
-    """SQL text by table, in the dialect of one database; parameters are positional."""
+    """SQL text by table, in the dialect of one database; parameters are positional. Nothing of it changes."""
+
+    _made: ClassVar[dict[tuple[type[Dialect], str], Statements]] = {}
+
+    @classmethod
+    def of(cls, dialect: Dialect) -> Statements:
+        """Return those in a dialect, made once: to make them takes longer than all else that opens a store."""
+        kind = (type(dialect), dialect.paramstyle)
+        if kind not in cls._made:
+            cls._made[kind] = cls(dialect)
+        return cls._made[kind]
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
