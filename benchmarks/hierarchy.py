@@ -39,7 +39,12 @@ class Lines:
         self._thread.start()
 
     def to(self, url: str) -> str:
-        """Return the URL at which the broker at *url* is reached by a line."""
+        """Return the URL at which the broker at *url* is reached by a line; *url* itself where lines take no time.
+
+        A line is work for the processor, and there would be nothing but work.
+        """
+        if not self._seconds:
+            return url
         port = int(url.rpartition(":")[2])
 
         async def serve() -> int:
