@@ -11,6 +11,7 @@ from attrs import evolve
 from dpb_framework.contracts import AggregatorManagement
 from dpb_framework.errors import NoCapacity, SegmentInvalid, SubterminalBusy, TrunkExists, TrunkUnknown
 from dpb_framework.model import Constraints, LabelRange, Proposal, Scenario, Segment, Status, Trunk
+from dpb_framework.networks.foresight import Foresight, Snapshot
 from dpb_framework.testing.world import CALLER, Layout, World, line, one_switch, ring, two_levels
 
 
@@ -238,3 +239,20 @@ def test_one_switch_needs_no_trunk() -> None:
     with World(layout) as world:
         (proposal,) = plan(world, ends(1))
         assert (proposal.shares, proposal.networks) == ((), ("s1",))
+
+
+def test_a_question_that_nobody_waits_for_is_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    with World(ring(4)) as world:
+        network = world.aggregator("net")
+        planned: list[Sequence[Segment | object]] = []
+        truly = Foresight._propose_all
+
+        def counted(self: Foresight, snapshot: Snapshot, scenario: Scenario) -> list[Proposal]:
+            planned.append(snapshot.asked)
+            return truly(self, snapshot, scenario)
+
+        monkeypatch.setattr(Foresight, "_propose_all", counted)
+        left, kept = network.plan([ends(1)], Scenario()), network.plan([ends(2)], Scenario())
+        left.abandon()
+        assert [proposal.fault for proposal in world.ask(kept)] == [None]
+        assert planned == [[ends(2)]]

@@ -48,16 +48,25 @@ class Calls:
 
         Back in the loop only once, when that reply is there.
         """
+        return (await to_asyncio(self._begin(call))).value
+
+    async def question(self, call: Callable[[], Reply[T]], request: Departing) -> T | None:
+        """As `command`, for what takes long and changes nothing: None, and given up, once the client is gone."""
+        return await self.wait(self._begin(call), request)
+
+    def _begin(self, call: Callable[[], Reply[T]]) -> Reply[T]:
         outcome: Reply[T] = Reply()
 
         def begun(reply: Reply[Reply[T]]) -> None:
             if reply.error is not None:
                 outcome.fail(reply.error)
-            else:
-                reply.value.then(outcome.follow)
+                return
+            answer = reply.value
+            answer.then(outcome.follow)
+            outcome.then(lambda _: answer.abandon())
 
         self.broker.work(call).then(begun)
-        return (await to_asyncio(outcome)).value
+        return outcome
 
     async def wait(self, reply: Reply[T], request: Departing | None = None, seconds: float | None = None) -> T | None:
         """Return the value of *reply*, or None when *seconds* are over or the client of *request* is gone.

@@ -93,10 +93,11 @@ class Plans(Resource):
         managed = managed_trunks(self.network(request, network))
         asked = question(await request.json())
         try:
-            found = await self.calls.command(lambda: managed.plan(asked.segments, asked.scenario))
+            found = await self.calls.question(lambda: managed.plan(asked.segments, asked.scenario), request)
         except DpbError as error:
             raise _in_scenario(error, asked.scenario) from error
-        answer(response, {"plans": [plan(proposal) for proposal in found]})
+        if found is not None:
+            answer(response, {"plans": [plan(proposal) for proposal in found]})
 
 
 def _in_scenario(error: DpbError, scenario: Scenario) -> Exception:

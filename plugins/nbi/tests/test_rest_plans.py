@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+
+from dpb_framework.errors import Stopped
+from dpb_framework.reply import Reply
+
+from .rest_helpers import eventually
 
 PLANS = "/api/v1/networks/aggr/plans"
 TRUNK = {"name": "t1", "start": "left:a", "end": "right:b", "upstream": 10}
@@ -91,3 +98,26 @@ def test_a_trunk_that_is_there_cannot_be_added(planned):
 
 def test_a_switch_has_no_trunks_to_plan_with(client):
     client.post("/api/v1/networks/slough/plans", {"segment": segment("x", "y")}).problem(404, "no-trunks")
+
+
+def test_nothing_is_planned_for_a_client_that_has_gone(make_client, broker, monkeypatch):
+    asked = []
+    monkeypatch.setattr(broker.aggregator, "plan", lambda segments, scenario: asked.append(Reply()) or asked[0])
+    client = make_client()
+    client.connection.request("POST", PLANS, json.dumps({"segment": segment("a", "b")}))
+    eventually(lambda: asked)
+    assert not asked[0].settled
+    client.close()
+    eventually(lambda: asked[0].settled)
+    assert isinstance(asked[0].error, Stopped)
+
+
+def test_a_question_ends_with_the_server(nbi, make_client, broker, monkeypatch):
+    asked = []
+    monkeypatch.setattr(broker.aggregator, "plan", lambda segments, scenario: asked.append(Reply()) or asked[0])
+    client = make_client()
+    client.connection.request("POST", PLANS, json.dumps({"segment": segment("a", "b")}))
+    eventually(lambda: asked)
+    nbi.stop()
+    assert client.connection.getresponse().status == 503
+    assert asked[0].settled
