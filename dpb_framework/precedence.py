@@ -19,87 +19,83 @@ SLICE = 0.0002
 PAUSE = 0.0006
 """Seconds for which it stands aside in a row at the most."""
 
+SHORT = 0.005
+"""Seconds after which a step is no short one any more: a slow disk, a search that does not give way, or one that was
+never told to have ended, since what it waited for was dropped."""
+
 
 class _Mine(threading.local):
     """What is known of the running thread."""
 
-    steps: Steps | None = None
-    """Where what it runs is counted as a step."""
+    counted = False
+    """Whether what it runs is counted as a step."""
     until = 0.0
     """The end of its slice, by the monotonic clock."""
     pauses = 0
 
 
 _mine = _Mine()
-_lock = threading.Lock()
-_places: tuple[deque[None], ...] = ()
+_steps: deque[float] = deque()
+"""When each open step began; appends, pops and looks at an end need no lock.
+
+Whatever ends takes the last one away: what never ends stays below, and grows old.
+"""
 _aside: deque[None] = deque()
 """One entry for each search that stands aside."""
 _quiet = threading.Event()
 
 
-class Steps:
-    """The steps of one place that wait or run. Its methods may be called in any thread."""
-
-    __slots__ = ("_open",)
-
-    def __init__(self) -> None:
-        global _places
-        self._open: deque[None] = deque()  # its appends, pops and length need no lock
-        with _lock:
-            _places = (*_places, self._open)
-
-    def close(self) -> None:
-        """Count for nobody any more: for a place that ends with steps open which nobody will take."""
-        global _places
-        with _lock:
-            _places = tuple(place for place in _places if place is not self._open)
-
-    def expect(self) -> None:
-        """Count a step from now on, before a thread was found for it."""
-        self._open.append(None)
-
-    def over(self) -> None:
-        """Count it no more."""
-        self._open.pop()
-        if _aside and not any(_places):
-            _quiet.set()
-
-    def begin(self) -> None:
-        """Tell that this thread runs a step that was expected; `end_step` ends it."""
-        _mine.steps = self
-
-    def expect_in_loop(self) -> None:
-        """Count what the running event loop does next, until it comes to what is queued in it now."""
-        self._open.append(None)
-        asyncio.get_running_loop().call_soon(self.over)
+def _any_short(now: float) -> bool:
+    try:
+        return _steps[-1] > now - SHORT
+    except IndexError:
+        return False
 
 
-STEPS = Steps()
-"""Those of whoever sees to it that each one ends."""
+def expect_step() -> None:
+    """Count a step from now on, before a thread was found for it; `step_over` or `end_step` ends it."""
+    _steps.append(time.monotonic())
+
+
+def step_over() -> None:
+    """Count one step no more."""
+    _steps.pop()
+    if _aside and not _any_short(time.monotonic()):
+        _quiet.set()
+
+
+def expect_in_loop() -> None:
+    """Count what the running event loop does next, until it comes to what is queued in it now."""
+    expect_step()
+    asyncio.get_running_loop().call_soon(step_over)
+
+
+def begin_step() -> None:
+    """Tell that this thread runs a step that was expected; `end_step` ends it."""
+    _mine.counted = True
 
 
 def end_step() -> None:
-    """Tell that this thread has ended its step."""
+    """Tell that what this thread runs is no step, or none any more; nothing where it was none."""
     mine = _mine
-    steps, mine.steps = mine.steps, None
-    if steps is not None:
-        steps.over()
+    if mine.counted:
+        mine.counted = False
+        step_over()
 
 
-def begin_search() -> Steps | None:
+def begin_search() -> bool:
     """Give this thread a slice; return what `end_search` wants to have."""
     mine = _mine
     mine.until = time.monotonic() + SLICE
-    return mine.steps
+    return mine.counted
 
 
-def end_search(steps: Steps | None) -> None:
-    """Tell that what this thread does now is short again."""
+def end_search(counted: bool) -> None:
+    """Tell that what this thread does now is short again, if it was before."""
     mine = _mine
-    if steps is not None and mine.steps is None:
-        steps.expect()
-        mine.steps = steps
+    if counted and not mine.counted:
+        expect_step()
+        mine.counted = True
 
 
 def give_way() -> None:
@@ -113,13 +109,16 @@ def give_way() -> None:
     if now < mine.until:
         return
     end_step()  # what comes here is no short step any more, and others shall not stand aside for it
-    if any(_places):
+    if _any_short(now):
         mine.pauses += 1
         _aside.append(None)
-        _quiet.clear()
-        if any(_places):  # else the last step has ended before it was seen that somebody waits for that
-            _quiet.wait(PAUSE)
-        _aside.pop()
+        try:
+            _quiet.clear()
+            # Two searches may take each other's signal away: then one of them waits to the end of its pause.
+            if _any_short(now):
+                _quiet.wait(PAUSE)
+        finally:
+            _aside.pop()
         now = time.monotonic()
     mine.until = now + SLICE
 

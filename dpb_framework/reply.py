@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from dpb_framework.errors import Stopped, TimedOut
-from dpb_framework.precedence import STEPS
+from dpb_framework.precedence import expect_step, step_over
 
 T = TypeVar("T")
 
@@ -149,14 +149,14 @@ def to_asyncio(reply: Reply[T]) -> asyncio.Future[Reply[T]]:
 
     def arrive() -> None:
         settle()
-        loop.call_soon(STEPS.over)  # whoever awaits it goes on before
+        loop.call_soon(step_over)  # whoever awaits it goes on before
 
     def post(_: Reply[T]) -> None:
-        STEPS.expect()
+        expect_step()
         try:
             loop.call_soon_threadsafe(arrive)
         except RuntimeError:
-            STEPS.over()
+            step_over()
             if not loop.is_closed():
                 raise
 

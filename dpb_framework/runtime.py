@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from dpb_framework.errors import Stopped
-from dpb_framework.precedence import Steps, end_step
+from dpb_framework.precedence import begin_step, end_step, expect_step, step_over
 from dpb_framework.reply import THREAD, Reply
 
 T = TypeVar("T")
@@ -121,7 +121,6 @@ class Runtime:
     def __init__(self, workers: int = 4, leaf_threads: int = 2) -> None:
         self._leaf_threads = leaf_threads
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="dpb-worker")
-        self._steps = Steps()
         self._timers = _Timers(self.soon)
         self._leaves: list[Leaf] = []
         self._stopped = False
@@ -132,11 +131,11 @@ class Runtime:
 
     def soon(self, task: Task) -> None:
         """Run *task* in a worker. After `stop` it is dropped."""
-        self._steps.expect()
+        expect_step()
         try:
-            self._workers.submit(self._guarded, task)
+            self._workers.submit(_guarded, task)
         except RuntimeError:
-            self._steps.over()
+            step_over()
             if not self._stopped:  # pragma: no cover  # only the interpreter's own end brings this about
                 raise
 
@@ -145,7 +144,7 @@ class Runtime:
         reply: Reply[T] = Reply()
 
         def run() -> None:
-            self._steps.begin()
+            begin_step()
             try:
                 value = call()
             except Exception as error:  # noqa: BLE001  # told to whoever waits
@@ -155,11 +154,11 @@ class Runtime:
             finally:
                 end_step()
 
-        self._steps.expect()
+        expect_step()
         try:
             self._workers.submit(run)
         except RuntimeError:
-            self._steps.over()
+            step_over()
             reply.fail(Stopped())
         return reply
 
@@ -180,16 +179,16 @@ class Runtime:
         for leaf in self._leaves:
             leaf.stop()
         self._workers.shutdown(wait=True, cancel_futures=True)
-        self._steps.close()
 
-    def _guarded(self, task: Task) -> None:
-        self._steps.begin()
-        try:
-            task()
-        except Exception:
-            _logger.exception("a task of the kernel failed")
-        finally:
-            end_step()
+
+def _guarded(task: Task) -> None:
+    begin_step()
+    try:
+        task()
+    except Exception:
+        _logger.exception("a task of the kernel failed")
+    finally:
+        end_step()
 
 
 class _Timers:

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from dpb_framework.contracts import AggregatorManagement
-from dpb_framework.errors import NoCapacity, SegmentInvalid, SubterminalBusy, TrunkExists, TrunkUnknown
+from dpb_framework.errors import NoCapacity, SegmentInvalid, Stopped, SubterminalBusy, TrunkExists, TrunkUnknown
 from dpb_framework.model import Constraints, LabelRange, Proposal, Scenario, Segment, Status, Trunk
 from dpb_framework.networks.foresight import Foresight, Snapshot
 from dpb_framework.testing.world import CALLER, Layout, World, line, one_switch, ring, two_levels
@@ -256,3 +256,15 @@ def test_a_question_that_nobody_waits_for_is_not_planned(monkeypatch: pytest.Mon
         left.abandon()
         assert [proposal.fault for proposal in world.ask(kept)] == [None]
         assert planned == [[ends(2)]]
+
+
+def test_questions_that_wait_and_those_that_come_late_end_with_the_network() -> None:
+    with World(ring(4)) as world:
+        network = world.aggregator("net")
+        waiting = network.plan([ends(1)], Scenario())
+        assert not waiting.settled
+        world.aggregator("net").stop()
+        late = network.plan([ends(1)], Scenario())
+        for reply in (late, waiting):
+            with pytest.raises(Stopped):
+                world.ask(reply)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 import pytest
 
 from dpb_framework import precedence
-from dpb_framework import reply as reply_module
-from dpb_framework.precedence import Steps, begin_search, end_search, give_way, pauses
+from dpb_framework.precedence import begin_search, end_search, expect_step, give_way, pauses, step_over
 from dpb_framework.reply import Reply, to_asyncio
 from dpb_framework.runtime import Runtime
 
@@ -21,12 +21,8 @@ PATIENCE = 20.0
 @pytest.fixture(autouse=True)
 def nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other tests of this process have begun, and perhaps not ended, counts for nobody here."""
-    monkeypatch.setattr(precedence, "_places", ())
-
-
-@pytest.fixture
-def steps() -> Steps:
-    return Steps()
+    monkeypatch.setattr(precedence, "_steps", deque())
+    monkeypatch.setattr(precedence, "SHORT", 1000.0)
 
 
 def search(slices: int = 3) -> int:
@@ -57,14 +53,14 @@ def test_without_steps_nobody_stands_aside() -> None:
     assert search() == 0
 
 
-def test_a_search_goes_on_whatever_comes(steps: Steps) -> None:
-    steps.expect()
+def test_a_search_goes_on_whatever_comes() -> None:
+    expect_step()
     assert search() == 3
 
 
-def test_within_a_slice_nobody_looks(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_within_a_slice_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precedence, "SLICE", 1000.0)
-    steps.expect()
+    expect_step()
     before, turn = pauses(), begin_search()
     for _ in range(1000):
         give_way()
@@ -72,25 +68,31 @@ def test_within_a_slice_nobody_looks(steps: Steps, monkeypatch: pytest.MonkeyPat
     assert pauses() == before
 
 
-def test_it_goes_on_as_soon_as_the_last_step_is_over(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_as_soon_as_the_last_step_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precedence, "PAUSE", 1000.0)
-    other = Steps()
-    steps.expect()
-    other.expect()
+    expect_step()
+    expect_step()
     thread, found = in_thread(lambda: search(1))
     until(lambda: precedence._aside)
-    steps.over()
+    step_over()
     time.sleep(0.01)
     assert not found
-    other.over()
+    step_over()
     thread.join(PATIENCE)
     assert found == [1]
 
 
-def test_a_place_that_is_closed_counts_for_nobody() -> None:
-    place = Steps()
-    place.expect()
-    place.close()
+def test_what_has_not_ended_for_long_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk, a search that never gives way, a step that was dropped: and what is short beside it still counts."""
+    expect_step()
+    monkeypatch.setattr(precedence, "SHORT", 0.05)
+    time.sleep(0.06)
+    assert search() == 0
+    expect_step()
+    monkeypatch.setattr(precedence, "SHORT", 1000.0)
+    assert search() == 3
+    monkeypatch.setattr(precedence, "SHORT", 0.05)
+    step_over()
     assert search() == 0
 
 
@@ -138,29 +140,7 @@ def test_what_waits_for_a_worker_is_a_step_and_what_follows_a_search_too() -> No
         runtime.stop()
 
 
-def test_what_a_runtime_drops_is_no_step_any_more() -> None:
-    runtime = Runtime(workers=1)
-    begun, free = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        begun.set()
-        free.wait(PATIENCE)
-
-    runtime.soon(hold)
-    assert begun.wait(PATIENCE)
-    for _ in range(3):
-        runtime.soon(lambda: None)
-    thread, _ = in_thread(runtime.stop)
-    until(lambda: runtime._stopped)
-    free.set()
-    thread.join(PATIENCE)
-    runtime.soon(lambda: None)
-    assert search() == 0
-
-
-def test_an_answer_on_its_way_into_an_event_loop_is_a_step(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply_module, "STEPS", steps)
-
+def test_an_answer_on_its_way_into_an_event_loop_is_a_step() -> None:
     async def scene() -> list[int]:
         reply: Reply[int] = Reply()
         waiting = asyncio.ensure_future(to_asyncio(reply))

@@ -176,6 +176,7 @@ class Aggregator(AggregatorTopology):
     def stop(self) -> None:
         """Let the inferiors be."""
         self.stopped = True
+        self._foresight.stop()
         self._cancel_sweep()
         for cancel in self._cancels:
             cancel()

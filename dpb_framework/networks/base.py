@@ -30,7 +30,7 @@ from dpb_framework.model import Caller, Desired, Event, EventKind, Segment, Stat
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.networks.terminalbook import TerminalBook
 from dpb_framework.networks.topologychange import TopologyChanges
-from dpb_framework.precedence import STEPS
+from dpb_framework.precedence import expect_step, step_over
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Strand
 
@@ -191,7 +191,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
             return
 
         def kept(settled: Reply[None]) -> None:
-            STEPS.over()
+            if then is not None:
+                step_over()
             if settled.error is not None and events:
                 self.strand.hand_over(partial(self._number_again, events), self.runtime)
             if then is not None:
@@ -201,7 +202,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
             if events:
                 self._publish(events, settled.error)
 
-        STEPS.expect()
+        if then is not None:  # else the store keeps it back, and nobody is at work
+            expect_step()
         reply.then(kept)
 
     def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from dpb_framework.contracts import Algorithm, Planner, Topology
 from dpb_framework.contracts.store import Role
-from dpb_framework.errors import DpbError, TrunkExists, TrunkUnknown
+from dpb_framework.errors import DpbError, Stopped, TrunkExists, TrunkUnknown
 from dpb_framework.model import Fault, NetworkModel, Proposal, Scenario, Segment, Share, Terminal, Trunk
 from dpb_framework.model.value import value
 from dpb_framework.networks.admission import NOTHING, Plan, Planning
@@ -97,17 +97,21 @@ class Foresight:
         self._runtime = runtime
         # A6: a planner is one thread's at a time. Questions that wait hold no worker: all of them could ask at once.
         self._strand = Strand()
+        self._stopped = False
         self._planner: tuple[Topology, Planner] | None = None
 
     def answer(self, snapshot: Snapshot, scenario: Scenario, reply: Reply[Sequence[Proposal]]) -> None:
         """Settle *reply* with a proposal for each service that is hit, by id, and then for each segment, in order.
 
         Each counts on what those before it have taken. Planning is a worker's; it is left out where nobody waits any
-        more.
+        more. `Stopped` after `stop`.
         """
 
         def plan() -> None:
             if reply.settled:
+                return
+            if self._stopped:
+                reply.fail(Stopped())
                 return
             try:
                 found = self._propose_all(snapshot, scenario)
@@ -116,7 +120,14 @@ class Foresight:
             else:
                 reply.resolve(found)
 
-        self._strand.hand_over(plan, self._runtime)
+        if self._stopped:
+            plan()  # no worker would take it
+        else:
+            self._strand.hand_over(plan, self._runtime)
+
+    def stop(self) -> None:
+        """Plan no more: questions that wait fail."""
+        self._stopped = True
 
     def _propose_all(self, snapshot: Snapshot, scenario: Scenario) -> list[Proposal]:
         planning = self._planning(snapshot, scenario)

@@ -11,7 +11,7 @@ from falcon.constants import COMBINED_METHODS
 
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
-from dpb_framework.precedence import STEPS
+from dpb_framework.precedence import expect_in_loop
 from dpb_nbi import accounts, first, limits, mirror, plans, services, system, topology
 from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.caller import Gate
@@ -91,7 +91,7 @@ class Application(falcon.asgi.App[Request, Response]):
     # As in falcon.asgi.App: what the types name as its superclass is for WSGI.
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
         """Answer a request. What is done with it at once comes before searches for trees."""
-        STEPS.expect_in_loop()
+        expect_in_loop()
         await super().__call__(scope, receive, send)
 
     def stop(self) -> None:

@@ -17,7 +17,7 @@ from dpb_nbi import limits, listening
 from dpb_nbi.app import Application, create_app
 from dpb_nbi.protocol import Protocol
 from dpb_nbi.serving import Footing, ListeningNbi
-from dpb_nbi.tls import Renewal, context
+from dpb_nbi.tls import Renewal
 
 _log = logging.getLogger("dpb_nbi")
 
@@ -46,7 +46,7 @@ class _Server(uvicorn.Server):
     Nor does it wait a minute for a handshake, or look every tenth of a second whether it should end.
     """
 
-    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application, renewal: Renewal | None) -> None:
         super().__init__(config)
         self._app = app
         self._ready = threading.Event()
@@ -54,7 +54,7 @@ class _Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._url = ""
-        self.renewal: Renewal | None = None
+        self._renewal = renewal
         self._known: list[str] = []
 
     def go(self, on: Footing, url: str) -> None:
@@ -111,8 +111,8 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):  # what uvicorn does once a second
-            if self.renewal is not None:
-                self.renewal.look()
+            if self._renewal is not None:
+                self._renewal.look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), 1)
 
@@ -142,7 +142,7 @@ class _Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-class RestNbi(ListeningNbi[ssl.SSLContext | None]):
+class RestNbi(ListeningNbi[Renewal | None]):
     """REST: the interface of the first broker and `/api/v1`, on one port.
 
     `host` is an address or a name of this machine, `port` 0 to 65535; 0 takes a free one, which `address` tells.
@@ -172,22 +172,21 @@ class RestNbi(ListeningNbi[ssl.SSLContext | None]):
             raise ConfigInvalid("client-ca", "certificates of clients need certificate, key and access = true")
         self._files = (certificate, key, client_ca)
 
-    def prepare(self) -> ssl.SSLContext | None:
+    def prepare(self) -> Renewal | None:
         """Read certificate and keys."""
-        certificate, key, client_ca = self._files
-        return context(certificate, key, client_ca) if certificate else None
+        return Renewal(*self._files) if self._files[0] else None
 
-    def tell(self, on: Footing, prepared: ssl.SSLContext | None) -> None:
+    def tell(self, on: Footing, prepared: Renewal | None) -> None:
         """Warn, also where credentials can be read on the way."""
         super().tell(on, prepared)
         if self.controlled and prepared is None and not listening.is_loopback(on.host):
             _log.warning("REST at %s: credentials travel in the clear; set certificate and key", on.host)
 
-    def written(self, place: str, prepared: ssl.SSLContext | None) -> str:
+    def written(self, place: str, prepared: Renewal | None) -> str:
         """Return the URL."""
         return f"{'https' if prepared else 'http'}://{place}"
 
-    def serve(self, on: Footing, prepared: ssl.SSLContext | None) -> _Server:
+    def serve(self, on: Footing, prepared: Renewal | None) -> _Server:
         """Begin to answer."""
         app = create_app(on.broker, on.access, on.audit, controlled=self.controlled)
         config = _Config(
@@ -203,9 +202,7 @@ class RestNbi(ListeningNbi[ssl.SSLContext | None]):
             timeout_keep_alive=limits.IDLE_SECONDS,
             backlog=listening.BACKLOG,
         )
-        config.tls = prepared
-        server = _Server(config, app)
-        if prepared is not None:
-            server.renewal = Renewal(prepared, *self._files[:2])
+        config.tls = None if prepared is None else prepared.context
+        server = _Server(config, app, prepared)
         server.go(on, self.written(listening.place(on.host, on.port), prepared))
         return server

@@ -37,12 +37,15 @@ def context(certificate: str, key: str, client_ca: str = "") -> ssl.SSLContext:
 
 
 class Renewal:
-    """Gives a context the certificate and key anew when their files have changed: certificates do not live long."""
+    """A server's context, given certificate and key anew when their files have changed: certificates do not live long.
 
-    def __init__(self, context: ssl.SSLContext, certificate: str, key: str) -> None:
-        self._context = context
+    Made of the files as `context` is. `ConfigInvalid`.
+    """
+
+    def __init__(self, certificate: str, key: str, client_ca: str = "") -> None:
         self._files = (certificate, key)
-        self._seen = self._stamps()
+        self._seen = self._stamps()  # before they are read: what changes meanwhile is read again
+        self.context = context(certificate, key, client_ca)
 
     def _stamps(self) -> list[tuple[int, int, int]]:
         found = []
@@ -65,7 +68,7 @@ class Renewal:
         try:
             # First into a context of its own: where key and certificate do not belong together, half would be taken.
             context(certificate, key)
-            self._context.load_cert_chain(certificate, key or None, password=_no_passphrase)
+            self.context.load_cert_chain(certificate, key or None, password=_no_passphrase)
         except (ConfigInvalid, OSError, ValueError) as error:
             _log.error("TLS goes on with the certificate it has: %s", error)
         else:

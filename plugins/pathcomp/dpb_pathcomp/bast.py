@@ -195,6 +195,8 @@ def _grow(
         if key > best[vertex]:
             continue
         visits += 1
+        if not visits & 255:
+            give_way()
         if vertex in missing:
             missing.discard(vertex)  # of the others none lies on the path: it would have been met before
             path = []

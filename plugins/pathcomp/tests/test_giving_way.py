@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ from dpb_pathcomp.exact import Exact
 
 from dpb_framework import precedence
 from dpb_framework.contracts.algorithm import Algorithm, NoTree, Residual, Tree
-from dpb_framework.precedence import STEPS, pauses
+from dpb_framework.precedence import expect_step, pauses, step_over
 from dpb_framework.testing.instances import demand_of
 from dpb_framework.testing.topologies import barabasi_albert
 
@@ -34,12 +35,13 @@ def test_what_takes_long_stands_aside_and_answers_the_same(
     algorithm: Algorithm, thin: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precedence, "SLICE", 0.0)
+    monkeypatch.setattr(precedence, "SHORT", math.inf)
     alone, _ = ask(algorithm, thin)
-    STEPS.expect()
+    expect_step()
     try:
         beside, often = ask(algorithm, thin)
     finally:
-        STEPS.over()
+        step_over()
     assert beside == alone
     # By sets of terminals, of which there are 256, or by the rounds of the rule.
     assert often >= (1 if isinstance(algorithm, Bast) and not thin else 50)

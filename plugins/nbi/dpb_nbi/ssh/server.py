@@ -67,6 +67,8 @@ class SshNbi(ListeningNbi[asyncssh.SSHKey]):
         """Say by which key clients know it, and warn."""
         _log.info("SSH at %s: the host key is %s", on.host, prepared.get_fingerprint())
         super().tell(on, prepared)
+        if self.controlled and not self._passwords and not any(user.keys for user in on.access.registry.users.values()):
+            _log.warning("SSH at %s: no user has a key yet; add one by dpb user add-key", on.host)
 
     def written(self, place: str, prepared: asyncssh.SSHKey) -> str:
         """Return host and port."""
