@@ -141,24 +141,31 @@ class MemoryStore(Store):
         # The usual batch touches what is there already or what it makes just before: look closer only when it
         # seems to have an orphan.
         networks, services = self._networks, self._services
-        network: Key = ()
+        known = None  # a network that is there, or comes into being here
         service: Key = ()
         for record in batch.puts:
             kind = type(record)
-            if kind is NetworkRecord:
-                network = (record.name,)  # type: ignore[union-attr]  # a key is a call: here it is spelt out
+            if kind is EventRecord:
+                name = record.event.network  # type: ignore[union-attr]  # its kind says what it has, here and below
             elif kind is SegmentRecord or kind is AttemptRecord:
                 # The kinds of record that have an owner.
                 owner = (record.network, record.service)  # type: ignore[union-attr]
                 if owner != service and owner not in services:
                     return self._orphan(batch)
-            elif kind is not Item:
-                # All but Item.
-                place = ((record.event if kind is EventRecord else record).network,)  # type: ignore[union-attr]
-                if place != network and place not in networks:
-                    return self._orphan(batch)
+                continue
+            elif kind is NetworkRecord:
+                known = record.name  # type: ignore[union-attr]
+                continue
+            elif kind is Item:
+                continue
+            else:
+                name = record.network  # type: ignore[union-attr]
                 if kind is ServiceRecord:
-                    service = (record.network, record.id)  # type: ignore[union-attr]  # its kind says so
+                    service = (name, record.id)  # type: ignore[union-attr]
+            if name != known:
+                if (name,) not in networks:
+                    return self._orphan(batch)
+                known = name
         return self._orphan(batch) if batch.drops else None
 
     def _orphan(self, batch: Batch) -> CommitFailed | None:

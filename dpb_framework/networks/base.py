@@ -181,30 +181,32 @@ class BaseNetwork(NetworkKind, Generic[S]):
         """
         reply = self.store.submit(Batch(puts, drops, lazy=then is None))
         events = [record.event for record in puts if type(record) is EventRecord]
-        if reply.settled:
-            if reply.error is not None and events:
-                self._number_again(events)
-            if then is not None:
-                self.strand.post(partial(then, reply.error))
-            if events:
-                self._publish(events, reply.error)
+        if not reply.settled:
+            if then is not None:  # else the store keeps it back, and nobody is at work
+                expect_step()
+            reply.then(partial(self._kept, events, then))
             return
+        if reply.error is not None and events:
+            self._number_again(events)
+        if then is not None:
+            self.strand.post(partial(then, reply.error))
+        if events:
+            self._publish(events, reply.error)
 
-        def kept(settled: Reply[None]) -> None:
-            if then is not None:
-                step_over()
-            if settled.error is not None and events:
-                self.strand.hand_over(partial(self._number_again, events), self.runtime)
-            if then is not None:
-                self.strand.hand_over(partial(then, settled.error), self.runtime)
-            elif settled.error is not None:
-                _logger.error("%s: what was seen could not be stored: %s", self.name, settled.error)
-            if events:
-                self._publish(events, settled.error)
-
-        if then is not None:  # else the store keeps it back, and nobody is at work
-            expect_step()
-        reply.then(kept)
+    def _kept(
+        self, events: list[Event], then: Callable[[BaseException | None], None] | None, settled: Reply[None]
+    ) -> None:
+        """Go on after a batch that took its time, in a thread of the store's."""
+        if then is not None:
+            step_over()
+        if settled.error is not None and events:
+            self.strand.hand_over(partial(self._number_again, events), self.runtime)
+        if then is not None:
+            self.strand.hand_over(partial(then, settled.error), self.runtime)
+        elif settled.error is not None:
+            _logger.error("%s: what was seen could not be stored: %s", self.name, settled.error)
+        if events:
+            self._publish(events, settled.error)
 
     def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:
         """Make the next event, to be put into the batch that it tells of."""
