@@ -6,10 +6,10 @@ more than the database does.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, ClassVar, TypeAlias, cast
 
 from sqlalchemy import Dialect, Table, and_, bindparam, case, delete, func, literal_column, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
 from dpb_store import tables
@@ -134,7 +134,8 @@ class Statements:
 
 
 def _insert(dialect: Dialect, table: Table) -> Any:
-    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    # Each dialect has an insert of its own; those of the others need not be loaded to serve this one.
+    make: Any = import_module(f"sqlalchemy.dialects.{dialect.name}").insert
     return make(table).values({column.name: bindparam(column.name) for column in table.columns})
 
 
