@@ -339,6 +339,8 @@ def test_an_application_that_comes_after_the_fabric(application: FakeApplication
         fabric.watch(told)
         application.start()
         eventually(lambda: told == [UP])
+        # Whoever asks now is told of the port, and meets the fault the next time.
+        application.wait(lambda: "/events" in application.calls[-1])
         application.fault("html", "GET", "events")
         application.set_port(DPID, "3", True)
         eventually(lambda: told == [UP, (FabricEvent.PORT_UP, "3"), DOWN, UP])
