@@ -266,5 +266,6 @@ def test_questions_that_wait_and_those_that_come_late_end_with_the_network() -> 
         world.aggregator("net").stop()
         late = network.plan([ends(1)], Scenario())
         for reply in (late, waiting):
+            assert reply.settled, "whether or not a worker comes by"
             with pytest.raises(Stopped):
                 world.ask(reply)

@@ -20,7 +20,7 @@ from dpb_framework.networks.admission import NOTHING, Plan, Planning
 from dpb_framework.networks.shape import Shape, build_shape
 from dpb_framework.networks.trunkbook import TrunkBook
 from dpb_framework.reply import Reply
-from dpb_framework.runtime import Runtime, Strand
+from dpb_framework.runtime import Runtime, Strand, nothing
 
 if TYPE_CHECKING:
     from dpb_framework.networks.aggregator import Aggregator
@@ -120,14 +120,14 @@ class Foresight:
             else:
                 reply.resolve(found)
 
+        self._strand.hand_over(plan, self._runtime)
         if self._stopped:
-            plan()  # no worker would take it
-        else:
-            self._strand.hand_over(plan, self._runtime)
+            self._strand.post(nothing)  # no worker may take it any more
 
     def stop(self) -> None:
         """Plan no more: questions that wait fail."""
         self._stopped = True
+        self._strand.post(nothing)  # here, or where one is being answered, those that wait are told
 
     def _propose_all(self, snapshot: Snapshot, scenario: Scenario) -> list[Proposal]:
         planning = self._planning(snapshot, scenario)
