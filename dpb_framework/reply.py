@@ -13,22 +13,14 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from dpb_framework.errors import Stopped, TimedOut
+from dpb_framework.inbox import Inbox
 from dpb_framework.precedence import expect_step, step_over
+from dpb_framework.turns import THREAD
 
 T = TypeVar("T")
 
 _logger = logging.getLogger("dpb.runtime")
 _lock = threading.Lock()
-
-
-class _Thread(threading.local):
-    """What is known of the running thread."""
-
-    forbidden = False
-    """Whether it does the kernel's work now, and must not block on a reply."""
-
-
-THREAD = _Thread()
 
 
 class Reply(Generic[T]):
@@ -142,26 +134,24 @@ def to_asyncio(reply: Reply[T]) -> asyncio.Future[Reply[T]]:
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Reply[T]] = loop.create_future()
-
-    def settle() -> None:
-        if not future.done():
-            future.set_result(reply)
+    if reply.settled:
+        future.set_result(reply)
+        return future
+    inbox = Inbox.of(loop)
 
     def arrive() -> None:
-        settle()
+        if not future.done():
+            future.set_result(reply)
         loop.call_soon(step_over)  # whoever awaits it goes on before
 
     def post(_: Reply[T]) -> None:
         expect_step()
         try:
-            loop.call_soon_threadsafe(arrive)
+            inbox.put(arrive)
         except RuntimeError:
             step_over()
             if not loop.is_closed():
                 raise
 
-    if reply.settled:
-        settle()
-    else:
-        reply.then(post)
+    reply.then(post)
     return future

@@ -15,17 +15,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from dpb_framework.errors import Stopped
 from dpb_framework.precedence import begin_step, end_step, expect_step, step_over
-from dpb_framework.reply import THREAD, Reply
+from dpb_framework.reply import Reply
+from dpb_framework.turns import THREAD, at_last, begin_turn, do_last, end_turn
 
 T = TypeVar("T")
 Task = Callable[[], None]
 Cancel = Callable[[], None]
+
+MANY = 64
+"""Tasks of one strand, one after the other, after which the thread does what it has left to the end of its turn."""
 
 _logger = logging.getLogger("dpb.runtime")
 
@@ -55,23 +60,57 @@ class Strand:
         self._tasks.append(task)
         runtime.soon(self._drain)
 
+    @staticmethod
+    def hand_over_together(tasks: Sequence[tuple[Strand, Task]], runtime: Runtime) -> None:
+        """As `hand_over` for each; in one worker, strand after strand, where nothing else waits on any of them."""
+        free = True
+        for strand, task in tasks:
+            free = free and not strand._tasks
+            strand._tasks.append(task)
+
+        def drain() -> None:
+            for strand, _ in tasks:
+                strand._drain()
+
+        if free:
+            runtime.soon(drain)
+        else:
+            for strand, _ in tasks:
+                runtime.soon(strand._drain)
+
+    def post_last(self, task: Task) -> None:
+        """As `post`, but at the end of this thread's turn, after all that it does meanwhile on whatever strands."""
+        at_last(partial(self.post, task))
+
     def _drain(self) -> None:
         tasks, busy = self._tasks, self._busy
-        while tasks and busy.acquire(False):
-            before = THREAD.forbidden
-            if not before:
-                THREAD.forbidden = True
-            try:
-                while tasks:
-                    task = tasks.popleft()
-                    try:
-                        task()
-                    except Exception:  # the strand must outlive a faulty task; the log tells of it
-                        _logger.exception("a task of the kernel failed")
-            finally:
-                if not before:
-                    THREAD.forbidden = False
-                busy.release()
+        first = not THREAD.forbidden  # else this is part of another strand's turn
+        begun = False
+        if first:
+            THREAD.forbidden = True
+            begun = begin_turn()
+        try:
+            # Who finds the strand busy has queued the task before: it is looked for again after each release.
+            while tasks and busy.acquire(False):
+                done = 0
+                try:
+                    while tasks:
+                        task = tasks.popleft()
+                        try:
+                            task()
+                        except Exception:  # the strand must outlive a faulty task; the log tells of it
+                            _logger.exception("a task of the kernel failed")
+                        if tasks:
+                            done += 1
+                            if done % MANY == 0:
+                                do_last()
+                finally:
+                    busy.release()
+        finally:
+            if begun:
+                end_turn()
+            if first:
+                THREAD.forbidden = False
 
 
 def tune_interpreter() -> None:

@@ -19,6 +19,7 @@ from dpb_framework.networks.shape import Shape
 from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.networks.trunkbook import TrunkBook
 from dpb_framework.precedence import begin_search, end_search
+from dpb_framework.turns import do_last
 
 if TYPE_CHECKING:
     from dpb_framework.contracts import Residual
@@ -124,6 +125,7 @@ class Planning:
 
     def _ask(self, demand: Demand, residual: Residual) -> tuple[Tree, list[tuple[int, int, int]]]:
         """Ask the planner and check its answer; whatever an algorithm does wrong is `PlanInvalid`."""
+        do_last()
         try:
             turn = begin_search()
             try:

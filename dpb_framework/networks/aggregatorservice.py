@@ -76,7 +76,7 @@ class AggregatorService(ChangingService):
         """Advance soon: once for all answers that are waiting to be taken up already."""
         if not self._poked:
             self._poked = True
-            self.network.strand.post(self._advance_poked)
+            self.network.strand.post_last(self._advance_poked)
 
     def poked(self, service: Service) -> None:
         """An inferior's service has changed, told in whatever thread."""

@@ -186,12 +186,17 @@ class AttemptingService(DrivenService["Aggregator"]):
     def _advance_removals(self) -> None:
         if self._change is Change.COMMITTING and not self._switched:
             return  # what the old segment used is given back when all inferiors have the new one
-        if self._lingering and not any(a.role is Role.RETIRED for a in self._attempts.values()):
-            self._lingering = []  # no inferior has these circuits any more
-            self.rehold()
-        retired = [a for a in self._attempts.values() if a.role is Role.RETIRED and not a.dropping]
+        retired = [a for a in self._attempts.values() if a.role is Role.RETIRED]
+        if not retired:
+            if self._lingering:
+                self._lingering = []  # no inferior has these circuits any more
+                self.rehold()
+            if self._desired not in LEAVING:
+                return
         done = []
         for attempt in retired:
+            if attempt.dropping:
+                continue
             gone = True
             for part in attempt.parts:
                 part.remove()

@@ -32,7 +32,7 @@ from dpb_framework.networks.terminalbook import TerminalBook
 from dpb_framework.networks.topologychange import TopologyChanges
 from dpb_framework.precedence import expect_step, step_over
 from dpb_framework.reply import Reply
-from dpb_framework.runtime import Strand
+from dpb_framework.runtime import Strand, Task
 
 _logger = logging.getLogger("dpb.networks")
 
@@ -186,12 +186,13 @@ class BaseNetwork(NetworkKind, Generic[S]):
                 expect_step()
             reply.then(partial(self._kept, events, then))
             return
-        if reply.error is not None and events:
+        error = reply.error
+        if error is not None and events:
             self._number_again(events)
         if then is not None:
-            self.strand.post(partial(then, reply.error))
-        if events:
-            self._publish(events, reply.error)
+            self.strand.post(partial(then, error))
+        if events and error is None and self._take_note(events):
+            self._outbox.hand_over(partial(self._tell, events), self.runtime)
 
     def _kept(
         self, events: list[Event], then: Callable[[BaseException | None], None] | None, settled: Reply[None]
@@ -199,14 +200,17 @@ class BaseNetwork(NetworkKind, Generic[S]):
         """Go on after a batch that took its time, in a thread of the store's."""
         if then is not None:
             step_over()
+        tasks: list[tuple[Strand, Task]] = []
         if settled.error is not None and events:
-            self.strand.hand_over(partial(self._number_again, events), self.runtime)
+            tasks.append((self.strand, partial(self._number_again, events)))
         if then is not None:
-            self.strand.hand_over(partial(then, settled.error), self.runtime)
+            tasks.append((self.strand, partial(then, settled.error)))
         elif settled.error is not None:
             _logger.error("%s: what was seen could not be stored: %s", self.name, settled.error)
-        if events:
-            self._publish(events, settled.error)
+        if settled.error is None and events and self._take_note(events):
+            tasks.append((self._outbox, partial(self._tell, events)))
+        if tasks:
+            Strand.hand_over_together(tasks, self.runtime)
 
     def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:
         """Make the next event, to be put into the batch that it tells of."""
@@ -222,16 +226,14 @@ class BaseNetwork(NetworkKind, Generic[S]):
         if self._next_event == events[-1].number + 1:
             self._next_event = events[0].number
 
-    def _publish(self, events: Sequence[Event], error: BaseException | None) -> None:
-        if error is not None:
-            return
+    def _take_note(self, events: Sequence[Event]) -> bool:
+        """Let events be told from now on to whoever asks for them; whether somebody is to be told at once."""
         self._last_event = events[-1].number
         self._recent.extend(events)
         heard = self.audience.has("tell_event")
         for event in events:
             heard = heard or bool(self._watchers[event.kind])
-        if heard:
-            self._outbox.hand_over(partial(self._tell, events), self.runtime)
+        return heard
 
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -92,6 +92,9 @@ _DROPPED: dict[type[Record], tuple[Table, ...]] = {
 }
 
 
+# Below, `_value_` of a word is its `value`, for which Python 3.11 would call a function, some ten times a define.
+
+
 def work(group: Group, statements: Statements) -> Work:
     """Return what the database has to do for *group*, in an order that its foreign keys allow.
 
@@ -112,7 +115,7 @@ def work(group: Group, statements: Statements) -> Work:
 
 
 def _plain_key(key: Key) -> Key:
-    return tuple(part.value if isinstance(part, Role) else part for part in key)
+    return tuple(part._value_ if isinstance(part, Role) else part for part in key)
 
 
 def _networks(records: dict[Key, Any], statements: Statements, work: Work) -> None:
@@ -162,10 +165,10 @@ def _services(records: dict[Key, Any], statements: Statements, work: Work) -> No
             r.id,
             r.handle,
             r.owner,
-            r.desired.value,
-            r.status.value,
+            r.desired._value_,
+            r.status._value_,
             r.remembered,
-            r.change.value,
+            r.change._value_,
             None if r.error is None else _json(plain(r.error)),
         )
         for r in records.values()
@@ -178,7 +181,7 @@ def _segments(records: dict[Key, Any], statements: Statements, work: Work) -> No
     rows: list[Row] = []
     constraints: list[Row] = []
     for r in records.values():
-        network, service, role = r.network, r.service, r.role.value
+        network, service, role = r.network, r.service, r.role._value_
         owners.append((network, service, role))
         asked, chosen = r.asked.ends, r.chosen.ends
         if r.asked.constraints != r.chosen.constraints:
@@ -209,7 +212,7 @@ def _attempts(records: dict[Key, Any], statements: Statements, work: Work) -> No
     parts: list[Row] = []
     for r in records.values():
         network, service, number = r.network, r.service, r.number
-        attempts.append((network, service, number, r.role.value))
+        attempts.append((network, service, number, r.role._value_))
         for i, t in enumerate(r.tunnels):
             tunnels.append((network, service, number, i, t.trunk, t.label, t.upstream, t.downstream))
         for i, p in enumerate(r.parts):
@@ -223,7 +226,7 @@ def _attempts(records: dict[Key, Any], statements: Statements, work: Work) -> No
 
 
 def _events(records: dict[Key, Any], statements: Statements, work: Work) -> None:
-    rows = [(e.network, e.number, r.at, e.kind.value, _json(e.data)) for r in records.values() for e in (r.event,)]
+    rows = [(e.network, e.number, r.at, e.kind._value_, _json(e.data)) for r in records.values() for e in (r.event,)]
     work.append((statements.put[tables.event], rows))
 
 

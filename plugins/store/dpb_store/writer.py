@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from dpb_framework.contracts.store import Batch, EventRecord, NetworkRecord
 from dpb_framework.errors import CommitFailed, DpbError, Stopped, VersionStale
-from dpb_framework.reply import THREAD, Reply
+from dpb_framework.reply import Reply
+from dpb_framework.turns import THREAD
 from dpb_store.backend import Backend, Lost
 from dpb_store.encode import Group, work
 from dpb_store.statements import Work
