@@ -12,7 +12,7 @@ from falcon.constants import COMBINED_METHODS
 from dpb_framework.contracts import BrokerApi
 from dpb_framework.errors import DpbError
 from dpb_framework.precedence import expect_in_loop
-from dpb_nbi import accounts, first, limits, mirror, plans, services, system, topology
+from dpb_nbi import accounts, batch, first, limits, mirror, plans, services, system, topology
 from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.caller import Gate
 from dpb_nbi.calls import Calls
@@ -46,6 +46,7 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_V1}/users/{{user}}/keys/{{key}}": accounts.OneKey,
     f"{_V1}/tokens": accounts.Tokens,
     f"{_V1}/tokens/{{token}}": accounts.OneToken,
+    f"{_V1}/orders": batch.Batch,
     f"{_V1}/networks": topology.Networks,
     _NETWORK: topology.OneNetwork,
     f"{_NETWORK}/model": topology.Model,

@@ -22,6 +22,10 @@ MIN_QUIET: Final = 100
 MAX_QUIET: Final = 60_000
 MAX_SEGMENTS: Final = 1000
 """How many segments one question may have."""
+MAX_ORDERS: Final = 256
+"""How many orders one request may have."""
+MAX_ID: Final = 10**18 - 1
+"""The greatest id of a service that is understood."""
 _NAMED: Final = ("avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks")
 
 
@@ -104,6 +108,8 @@ def definition(value: Any, names: Names) -> Segment:
 
 
 def _constrained(found: Segment, value: Any) -> Segment:
+    if value is None:
+        return found
     way = constraints(value)
     way.check()
     return evolve(found, constraints=way)

@@ -10,12 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from attrs import frozen
+
 from dpb_framework.contracts import AggregatorManagement, BrokerApi, Cancel, Network, Service
 from dpb_framework.errors import DpbError, NetworkUnknown, ServiceGone, ServiceUnknown
-from dpb_framework.model import Event, EventKind, Status
+from dpb_framework.inbox import Inbox
+from dpb_framework.model import STABLE, Change, Event, EventKind, ServiceView, Status
+from dpb_framework.runtime import nothing
 from dpb_nbi import render
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import MAX_PENDING
@@ -27,13 +32,37 @@ MODEL_GATHER: Final = 0.1
 """Seconds between two looks at the model: it may change with every service, and is advice."""
 MODEL_SHARE: Final = 10
 """How many times as long as a look took the next one waits at the least: a large network takes its time for one."""
+LINGER: Final = 0.005
+"""Seconds for which changes wait that a superior knows from the answer to its order: what is news is in a hurry."""
+REMEMBERED: Final = 1000
+"""Answers that are remembered until what they tell is told to all: then each is news again."""
+_AT_REST: Final = STABLE - {Status.RELEASED}
 _COMMENT: Final = b":\n\n"
 
 
 def say(event: str, plain: Any, number: int = 0) -> bytes:
     """Return one server-sent event."""
+    return _said(event, write(plain), number)
+
+
+def _said(event: str, data: bytes, number: int) -> bytes:
     head = f"id: {number}\n" if number else ""
-    return f"{head}event: {event}\ndata: ".encode("ascii") + write(plain) + b"\n\n"
+    return f"{head}event: {event}\ndata: ".encode("ascii") + data + b"\n\n"
+
+
+def changed_to(services: Sequence[bytes], events: Sequence[Event]) -> bytes:
+    """Return what tells of services as they are now (SERVICE with its moment, as JSON), and of what happened."""
+    happened = write([{"number": e.number, "kind": e.kind._value_, "data": dict(e.data)} for e in events])
+    data = b'{"services":[' + b",".join(services) + b'],"happened":' + happened + b"}"
+    return _said("changed", data, events[-1].number if events else 0)
+
+
+@frozen
+class Told:
+    """What an answer has told of a service at rest: the text is SERVICE with its moment, as JSON."""
+
+    view: ServiceView
+    text: bytes
 
 
 def beneath(broker: BrokerApi, network: Network) -> list[str]:
@@ -75,57 +104,101 @@ def _issued(network: Network, id_: int) -> bool:
 
 
 class Copy:
-    """What waits for one reader, within a bound. Belongs to the event loop."""
+    """What waits for one reader, within a bound; a comment line where nothing came for *quiet* seconds.
+
+    Belongs to the event loop.
+    """
 
     def __init__(self, quiet: float) -> None:
         self._quiet = quiet
+        self._loop = asyncio.get_running_loop()
         self._pending: list[bytes] = []
         self._size = 0
-        self._wake = asyncio.Event()
+        self._wake: asyncio.Future[None] | None = None
+        self._fed = self._loop.time()
+        # It looks when it must, not at each text: those may be many.
+        self._timer = self._loop.call_later(quiet, self._tick)
         self.closed = False
 
     def feed(self, text: bytes) -> None:
         """Take *text*; a reader that is too slow is sent away, and gets everything anew when it comes back."""
+        self._fed = self._loop.time()
         self._pending.append(text)
         self._size += len(text)
         if self._size > MAX_PENDING:
             self._pending.clear()
             self.close()
-        self._wake.set()
+        self._rouse()
 
     def close(self) -> None:
         """End; what waits is still sent."""
         self.closed = True
-        self._wake.set()
+        self._timer.cancel()
+        self._rouse()
+
+    def _tick(self) -> None:
+        if self._loop.time() - self._fed >= self._quiet:
+            self.feed(_COMMENT)
+        if not self.closed:
+            self._timer = self._loop.call_at(self._fed + self._quiet, self._tick)
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
     async def take(self) -> bytes:
-        """Return all that waits, a comment line where nothing came for long; nothing once it is closed."""
+        """Return all that waits, once something does; nothing once it is closed."""
         while not self._pending and not self.closed:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(self._quiet):
-                    await self._wake.wait()
-            except TimeoutError:
-                return _COMMENT
+            self._wake = self._loop.create_future()
+            await self._wake
         taken = b"".join(self._pending)
         self._pending.clear()
         self._size = 0
         return taken
 
 
+class Linger:
+    """Calls that wait for `LINGER` seconds, all of them for the same moment. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], None]] = []
+
+    def put(self, call: Callable[[], None]) -> None:
+        """Make *call* in a while."""
+        if not self._calls:
+            asyncio.get_running_loop().call_later(LINGER, self._over)
+        self._calls.append(call)
+
+    def _over(self) -> None:
+        calls, self._calls = self._calls, []
+        loop = asyncio.get_running_loop()
+        for call in calls:  # each in its own turn: what goes wrong is that one's matter
+            loop.call_soon(call)
+
+
 class Source:
     """One network, followed for all its copies. Belongs to the event loop but where it is said."""
 
-    def __init__(self, network: Network, broker: BrokerApi, calls: Calls) -> None:
+    def __init__(self, network: Network, broker: BrokerApi, calls: Calls, linger: Linger) -> None:
         self.network = network
+        self._linger = linger
         self.copies: set[Copy] = set()
+        self._answered: dict[int, Told] = {}
+        """Services of which an answer has told a superior, and nothing since."""
+        self._closed = False
         self._broker = broker
         self._calls = calls
         self._loop = asyncio.get_running_loop()
+        self._inbox = Inbox.of(self._loop)
         self._lock = threading.Lock()
         self._events: list[Event] = []
         self._changed: dict[int, Service] = {}
         self._due = False
+        """Whether the loop was told to look at these two."""
+        self._untold: dict[int, Service] = {}
+        self._ended: list[int] = []
+        self._happened: list[Event] = []
+        self._lingers = False
         self._looking = False
         self._stale = False
         self._model = b""
@@ -153,49 +226,86 @@ class Source:
 
     def _call(self) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._send)
+            self._inbox.put(self._wake)
         except RuntimeError:
             if not self._loop.is_closed():
                 raise
+
+    def answered(self, view: ServiceView, text: bytes) -> None:
+        """Take note that an answer tells a superior of a service: *text* is SERVICE with its moment, as JSON."""
+        if len(self._answered) >= REMEMBERED:
+            self._answered.clear()
+        if view.status in _AT_REST and view.change is Change.NONE:
+            self._answered[view.id] = Told(view, text)
+        else:
+            self._answered.pop(view.id, None)
+
+    def _wake(self) -> None:
+        self._loop.call_soon(self._take)  # an answer that comes with a change is written before
+
+    def _take(self) -> None:
+        """Take up what has changed; tell it at once, unless answers have just told it."""
+        with self._lock:
+            events, self._events = self._events, []
+            changed, self._changed = self._changed, {}
+            self._due = False
+        if self._closed:
+            return
+        hurry, answered = False, {id_: told.view.status for id_, told in self._answered.items()}
+        for event in events:
+            if event.number:
+                self._happened.append(event)
+            if event.kind is not EventKind.SERVICE:
+                self._stale = True
+                hurry = hurry or event.kind is not EventKind.MODEL
+                continue
+            id_ = int(event.data["id"])
+            hurry = hurry or answered.get(id_) != event.data["status"] or event.data.get("change") != Change.NONE
+            if id_ not in self._followed and id_ not in changed:
+                try:
+                    changed[id_] = self.network.service(id_)
+                except (ServiceGone, ServiceUnknown):
+                    self._ended.append(id_)
+                except DpbError as error:  # a remote network's own contact is lost: its copy tells when that is back
+                    _log.info("service %d of network %r cannot be told: %s", id_, self.network.name, error)
+        for id_, service in changed.items():
+            hurry = hurry or answered.get(id_) is not service.status or service.change is not Change.NONE
+            self._follow(service)
+        self._untold.update(changed)
+        if hurry:
+            self._tell()
+        elif not self._lingers:
+            self._lingers = True
+            self._linger.put(self._tell)
 
     def _follow(self, service: Service) -> None:
         if service.id not in self._followed:
             self._followed[service.id] = service.watch(self._seen)
 
-    def _send(self) -> None:
-        with self._lock:
-            events, self._events = self._events, []
-            changed, self._changed = self._changed, {}
-            self._due = False
-        texts: list[bytes] = []
-        for event in events:
-            if event.kind is not EventKind.SERVICE:
-                self._stale = True
-                continue
-            id_ = int(event.data["id"])
-            if id_ in self._followed or id_ in changed:
-                continue
-            try:
-                changed[id_] = self.network.service(id_)
-            except (ServiceGone, ServiceUnknown):
-                texts.append(say("service", render.told(render.gone(self.network.name, id_))))
-            except DpbError as error:  # a remote network's own contact is lost: its copy tells when that is back
-                _log.info("service %d of network %r cannot be told: %s", id_, self.network.name, error)
-        for id_, service in changed.items():
-            self._follow(service)
-            view = service.view()
-            texts.append(say("service", render.told(render.service(view))))
+    def _tell(self) -> None:
+        """Tell what has not been told yet."""
+        if self._closed:
+            return
+        self._lingers = False
+        untold, self._untold = self._untold, {}
+        ended, self._ended = self._ended, []
+        happened, self._happened = self._happened, []
+        services = []
+        for id_ in ended:
+            self._answered.pop(id_, None)
+            services.append(write(render.told(render.gone(self.network.name, id_))))
+        for id_, service in untold.items():
+            answered, view = self._answered.pop(id_, None), service.view()
+            if answered is not None and answered.view == view:
+                services.append(answered.text)  # with the answer's moment: whoever had it need not look again
+            else:
+                services.append(write(render.told(render.service(view))))
             if view.status is Status.RELEASED:
-                self._followed.pop(id_)()
-        texts += [
-            say("happened", {"kind": event.kind.value, "data": dict(event.data)}, event.number)
-            for event in events
-            if event.number
-        ]
-        if texts:
-            joined = b"".join(texts)
+                self._followed.pop(id_, nothing)()
+        if services or happened:
+            text = changed_to(services, happened)
             for copy in self.copies:
-                copy.feed(joined)
+                copy.feed(text)
         if self._stale and not self._looking:
             self._looking = True
             self._task = asyncio.ensure_future(self._look())
@@ -248,6 +358,7 @@ class Source:
 
     def close(self) -> None:
         """Follow no more."""
+        self._closed = True
         self._cancel()
         for cancel in self._followed.values():
             cancel()

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 from dpb_framework.contracts import BrokerApi, Network
 from dpb_framework.errors import DpbError
+from dpb_framework.model import ServiceView
 from dpb_nbi import codec
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import PAGE
-from dpb_nbi.following import Copy, Source, say
+from dpb_nbi.following import Copy, Linger, Source, changed_to
 from dpb_nbi.resource import Context, Resource
 from dpb_nbi.system import after
 from dpb_nbi.wire import Request, Response
@@ -30,6 +31,7 @@ class Copies:
         self._sources: dict[str, Source] = {}
         self._all: set[Copy] = set()
         self._instance = uuid.uuid4().hex
+        self._linger = Linger()
         self._stopped = False
 
     def open(self, network: Network, seen: int | None, quiet: int, request: Request) -> AsyncIterator[bytes]:
@@ -38,7 +40,7 @@ class Copies:
         self._all.add(copy)
         source = self._sources.get(network.name)
         if source is None:
-            source = self._sources[network.name] = Source(network, self._broker, self._calls)
+            source = self._sources[network.name] = Source(network, self._broker, self._calls, self._linger)
         source.copies.add(copy)
         if self._stopped:
             copy.close()
@@ -58,8 +60,7 @@ class Copies:
                 missed = [event for event in found or () if event.number <= last]
                 if not missed:
                     break  # they are not kept any more: the reader sees it by the numbers
-                for event in missed:
-                    yield say("happened", {"kind": event.kind.value, "data": dict(event.data)}, event.number)
+                yield changed_to((), missed)
                 seen = missed[-1].number
             while text := await copy.take():
                 yield text
@@ -75,6 +76,11 @@ class Copies:
         if not source.copies and self._sources.get(source.network.name) is source:
             del self._sources[source.network.name]
             source.close()
+
+    def answered(self, view: ServiceView, text: bytes) -> None:
+        """Take note that an answer tells a superior of a service; *text* is SERVICE with its moment, as JSON."""
+        if (source := self._sources.get(view.network)) is not None:
+            source.answered(view, text)
 
     def stop(self) -> None:
         """End all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
@@ -65,14 +65,10 @@ def find(network: Network, text: str) -> Service:
     return network.service(number(network, text))
 
 
-async def create(
-    asking: Asking,
-    network: Network,
-    handle: str | None = None,
-    segment: Segment | None = None,
-    owner: str | None = None,
-) -> tuple[Service, bool]:
-    """Make a service, and with *segment* define it, without waiting until it is established; and whether it is new.
+def creating(
+    network: Network, handle: str | None = None, segment: Segment | None = None, owner: str | None = None
+) -> Callable[[Caller], Reply[tuple[Service, bool]]]:
+    """Return what makes a service, and with *segment* defines it; its reply has the service, and whether it is new.
 
     It belongs to whoever asks, or to *owner*, for whom it is made.
     """
@@ -93,10 +89,25 @@ async def create(
         (nobody if handle is None else network.find(handle)).then(begin)
         return made
 
-    reply = asking.desk.give(
-        asking.who, Order(orders.CREATE, asking.network), make, lambda made: {"service": made[0].id}
-    )
-    return await asking.calls.reply(reply)
+    return make
+
+
+def name_of(made: tuple[Service, bool]) -> Mapping[str, Any]:
+    """What is written down of a service that was made."""
+    return {"service": made[0].id}
+
+
+async def create(
+    asking: Asking,
+    network: Network,
+    handle: str | None = None,
+    segment: Segment | None = None,
+    owner: str | None = None,
+) -> tuple[Service, bool]:
+    """Make a service, see `creating`, without waiting until it is established; and whether it is new."""
+    order = Order(orders.CREATE, asking.network)
+    make = creating(network, handle, segment, owner)
+    return await asking.calls.reply(asking.desk.give(asking.who, order, make, name_of))
 
 
 async def define(asking: Asking, service: Service, segment: Segment, names: Names, *, wait: bool = True) -> ServiceView:
@@ -121,6 +132,19 @@ async def define(asking: Asking, service: Service, segment: Segment, names: Name
     return view
 
 
+def under_way(service: Service) -> Reply[None]:
+    """Return a reply that settles when a change of *service* is under way; it is to `follow` the order's own."""
+    begun: Reply[None] = Reply()
+
+    def see(seen: Service) -> None:
+        if seen.change in _UNDER_WAY:
+            begun.resolve(None)
+
+    cancel = service.watch(see)
+    begun.then(lambda _: cancel())
+    return begun
+
+
 async def prepare(
     asking: Asking, service: Service, segment: Segment, names: Names, *, wait: bool = True
 ) -> ServiceView:
@@ -128,26 +152,15 @@ async def prepare(
 
     Without *wait* it is enough that the change is under way.
     """
-    begun: Reply[Service] = Reply()
-
-    def see(seen: Service) -> None:
-        if seen.change in _UNDER_WAY:
-            begun.resolve(seen)
-
-    cancel = service.watch(see)
+    begun = under_way(service)
     try:
         prepared = asking.give(orders.PREPARE, lambda caller: service.prepare(segment, caller), service.id)
-        if wait:
-            await asking.calls.wait(prepared, seconds=DEFINE_SECONDS)
-        else:
-            prepared.then(lambda _: begun.resolve(service))
-            await asking.calls.wait(begun, seconds=DEFINE_SECONDS)
-            if prepared.settled:
-                await asking.calls.reply(prepared)
+        prepared.then(begun.follow)
+        await asking.calls.wait(prepared if wait else begun, seconds=DEFINE_SECONDS)
     except DpbError as error:
         raise in_segment(error, segment, names) from error
     finally:
-        cancel()
+        begun.abandon()
     return service.view()
 
 

@@ -65,9 +65,10 @@ def service(view: ServiceView) -> Plain:
         "network": view.network,
         "handle": view.handle,
         "owner": view.owner,
-        "status": view.status.value,
-        "desired": view.desired.value,
-        "change": view.change.value,
+        # Python 3.11 calls a function for `value`, and this is what a broker writes most.
+        "status": view.status._value_,
+        "desired": view.desired._value_,
+        "change": view.change._value_,
         "segment": segment(view.segment),
         "constraints": constraints(view.segment),
         "error": fault(view.error),

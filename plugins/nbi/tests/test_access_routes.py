@@ -16,8 +16,8 @@ V1, N1, FIRST = "/api/v1", "/api/v1/networks/{network}", "/network/{network}"
 
 VPNS = f"/network/{{network}}{PREFIX}"
 PUBLIC = {("GET", f"{V1}/health")}
-ANYONE = {("GET", f"{V1}/openapi.json"), ("GET", f"{V1}/networks")}
-"""What every user may ask."""
+ANYONE = {("GET", f"{V1}/openapi.json"), ("GET", f"{V1}/networks"), ("POST", f"{V1}/orders")}
+"""What every user may ask; each order is checked for itself."""
 READ = {
     ("GET", f"{FIRST}/services"),
     ("GET", f"{FIRST}/service/{{id}}/await-status"),

@@ -22,6 +22,7 @@ class Reader:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         client.connection.request("GET", f"{V1}/mirror{query}", headers=names)
         self.response = client.connection.getresponse()
+        self.told = []
         assert self.response.status == 200
         assert self.response.headers["content-type"].startswith("text/event-stream")
 
@@ -31,11 +32,22 @@ class Reader:
             found.append(line.decode())
         return found
 
-    def next(self):
+    def message(self):
         while (lines := self.lines()) == [":"]:
             pass
         found = dict(line.split(": ", 1) for line in lines)
         return found.get("id"), found["event"], json.loads(found["data"])
+
+    def next(self):
+        """What is told next; of changes each service and each event for itself."""
+        while not self.told:
+            number, event, data = self.message()
+            if event != "changed":
+                return number, event, data
+            self.told += [(None, "service", service) for service in data["services"]]
+            self.told += [(one["number"], "happened", one) for one in data["happened"]]
+            assert number == (str(data["happened"][-1]["number"]) if data["happened"] else None)
+        return self.told.pop(0)
 
     def until(self, event, holds=lambda data: True):
         while True:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
+from attrs import frozen
+
 from dpb_framework.contracts import BrokerApi, Network
-from dpb_framework.errors import NetworkUnknown
+from dpb_framework.errors import DpbError, NetworkUnknown
 from dpb_framework.model import Caller
 from dpb_framework.reply import Reply
+from dpb_framework.turns import turn
 from dpb_nbi.access.audit import Audit
 from dpb_nbi.access.faults import RoleMissing, Unauthenticated
 from dpb_nbi.access.identity import Identity
@@ -21,6 +25,15 @@ T = TypeVar("T")
 STRANGERS: Final = 20
 """How many wrong credentials are written down at once, and then as many each ten seconds."""
 _PAUSE: Final = 10.0 / STRANGERS
+
+
+@frozen
+class Given:
+    """An order, and the call that carries it out; *made* tells of what came into being its name."""
+
+    order: Order
+    call: Callable[[Caller], Reply[Any]]
+    made: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 class Desk:
@@ -63,16 +76,17 @@ class Desk:
 
     def check(self, who: Identity, order: Order) -> None:
         """Refuse what *who* may not order: `NetworkUnknown`, `RoleMissing`. A refused change is written down."""
-        error: NetworkUnknown | RoleMissing | None = None
+        if who.may(order.network, order.kind.role):  # which includes that it may read
+            return
+        error: NetworkUnknown | RoleMissing
         if order.network != EVERYWHERE and not who.may(order.network, Role.READ):
             error = NetworkUnknown(order.network)
-        elif not who.may(order.network, order.kind.role):
+        else:
             error = RoleMissing(who.name, order.network, order.kind.role.word)
-        if error is not None:
-            audit = self._audit or who.audit
-            if audit is not None and order.kind.changes:
-                audit.begin(who, order).end(error)
-            raise error
+        audit = self._audit or who.audit
+        if audit is not None and order.kind.changes:
+            audit.begin(who, order).end(error)
+        raise error
 
     def give(
         self,
@@ -86,24 +100,54 @@ class Desk:
         It is written down also when nobody waits for the reply any more. *made* tells of what came into being its name.
         """
         self.check(who, order)
-        outcome: Reply[T] = Reply()
-        answer: Reply[T] = Reply()
+        return self._begin([self._enter(who, Given(order, call, made))])[0]
+
+    def give_all(self, who: Identity, given: Sequence[Given]) -> list[Reply[Any]]:
+        """As `give` for each of them, in their order and in one worker thread. A refusal is that one's reply."""
+        entered, replies = [], list[Reply[Any] | None]()
+        for one in given:
+            try:
+                self.check(who, one.order)
+            except DpbError as error:
+                replies.append(Reply.failed(error))
+            else:
+                entered.append(self._enter(who, one))
+                replies.append(None)
+        begun = iter(self._begin(entered) if entered else ())
+        return [next(begun) if reply is None else reply for reply in replies]
+
+    def _enter(self, who: Identity, given: Given) -> tuple[Callable[[], Reply[Any]], Reply[Any]]:
+        """Return how to begin an order, and what is to have its outcome: then that is written down."""
+        outcome: Reply[Any] = Reply()
         audit = self._audit or who.audit
         if audit is not None:
-            entry = audit.begin(who, order)
+            entry, made = audit.begin(who, given.order), given.made
 
-            def end(settled: Reply[T]) -> None:
+            def end(settled: Reply[Any]) -> None:
                 entry.end(settled.error, {} if settled.error or made is None else made(settled.value))
 
             outcome.then(end)
-        outcome.then(answer.follow)
-        caller = who.caller(order.network)
+        return partial(given.call, who.caller(given.order.network)), outcome
 
-        def begun(reply: Reply[Reply[T]]) -> None:
+    def _begin(self, entered: list[tuple[Callable[[], Reply[Any]], Reply[Any]]]) -> list[Reply[Any]]:
+        answers: list[Reply[Any]] = []
+        for _, outcome in entered:
+            answer: Reply[Any] = Reply()
+            outcome.then(answer.follow)
+            answers.append(answer)
+
+        def begin() -> None:
+            with turn():
+                for call, outcome in entered:
+                    try:
+                        call().then(outcome.follow)
+                    except Exception as error:  # noqa: BLE001  # told to whoever waits for this one
+                        outcome.fail(error)
+
+        def begun(reply: Reply[None]) -> None:
             if reply.error is not None:
-                outcome.fail(reply.error)
-            else:
-                reply.value.then(outcome.follow)
+                for _, outcome in entered:
+                    outcome.fail(reply.error)
 
-        self._broker.work(lambda: call(caller)).then(begun)
-        return answer
+        self._broker.work(begin).then(begun)
+        return answers

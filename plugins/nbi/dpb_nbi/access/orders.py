@@ -37,6 +37,8 @@ AUTHENTICATE: Final = Kind("authenticate", Role.READ, changes=False)
 READ: Final = Kind("read", Role.READ, changes=False)
 PLAN: Final = Kind("plan", Role.READ, changes=False)
 AWAIT: Final = Kind("await", Role.READ, changes=False)
+BATCH: Final = Kind("batch", Role.READ, changes=False)
+"""Many orders at once, each of which is checked for itself."""
 
 CREATE: Final = Kind("create", Role.CONTROL)
 DEFINE: Final = Kind("define", Role.CONTROL)

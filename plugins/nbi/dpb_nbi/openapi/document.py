@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
-from dpb_nbi.codec import MAX_QUIET, MIN_QUIET
+from dpb_nbi.codec import MAX_ID, MAX_QUIET, MIN_QUIET
 from dpb_nbi.openapi.schemas import SCHEMAS, STATUS, TEXT, WAIT, array, ref
 
 _PROBLEMS: Final = {
@@ -28,7 +28,7 @@ _PATH: Final[dict[str, dict[str, Any]]] = {
     "user": {**TEXT, "minLength": 1},
     "token": {**TEXT, "minLength": 1},
     "key": {**TEXT, "minLength": 1},
-    "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+    "id": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
 }
 
 
@@ -229,6 +229,16 @@ def _accounts(root: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def _orders() -> dict[str, Any]:
+    found = _operation("orders", "Give many orders about services at once.", None, body="Orders")
+    found["responses"]["200"] = {
+        "description": "A line of JSON for each order, as soon as it is answered: `order`, its place in the list; "
+        "`status`, `moment`; and `service` (a Service) or `problem` (a Problem), as its own request would be answered.",
+        "content": {"application/x-ndjson": {"schema": TEXT}},
+    }
+    return found
+
+
 def _events() -> dict[str, Any]:
     found = _operation(
         "events", "Stream what happens in a network, after the event that was seen last.", None, 404, 422, 429
@@ -269,6 +279,7 @@ def document(*, controlled: bool = False) -> dict[str, Any]:
         f"{root}/health": {"get": _operation("health", "Tell how the broker is.", "Health")},
         f"{root}/openapi.json": {"get": _operation("description", "Describe the interface.", "Document")},
         **_accounts(root),
+        f"{root}/orders": {"post": _orders()},
         f"{root}/networks": {"get": _operation("networks", "List the networks.", "Networks")},
         network: {"get": _operation("network", "Show a network.", "Network", 404)},
         f"{network}/model": {"get": _operation("model", "Tell what a superior sees of the network.", "Model", 404)},

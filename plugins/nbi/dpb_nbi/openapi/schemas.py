@@ -9,7 +9,7 @@ from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
 from dpb_nbi.access.credentials import MAX_PASSWORD, MIN_PASSWORD
 from dpb_nbi.access.keys import MAX_LINE
 from dpb_nbi.access.registry import MAX_NAME
-from dpb_nbi.codec import MAX_HANDLE, MAX_SEGMENTS, MAX_WAIT
+from dpb_nbi.codec import MAX_HANDLE, MAX_ID, MAX_ORDERS, MAX_SEGMENTS, MAX_WAIT
 from dpb_nbi.topology_codec import MAX_RANGES
 from dpb_nbi.values import MAX_DELAY, MOMENT
 
@@ -52,6 +52,8 @@ COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 NAME: Final[Schema] = {"type": "string", "pattern": _NAME_PATTERN}
 STATUS: Final[Schema] = {"type": "string", "enum": [status.value for status in Status]}
 WAIT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_WAIT, "description": "Milliseconds to wait."}
+_ID: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+_HANDLE: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": MAX_HANDLE, "pattern": _TEXT_PATTERN}
 _LABEL: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_LABEL}
 _RATE: Final[Schema] = {
     "type": "number",
@@ -265,12 +267,52 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Plans": table({"plans": array(ref("Plan"))}),
     "NewService": table(
         {
-            "handle": nullable({"type": "string", "minLength": 1, "maxLength": MAX_HANDLE, "pattern": _TEXT_PATTERN}),
+            "handle": nullable(_HANDLE),
             "segment": nullable(ref("Segment")),
             "constraints": nullable(ref("Constraints")),
             "activate": nullable(TRUTH),
         },
         optional=("handle", "segment", "constraints", "activate"),
+    ),
+    "Order": {
+        "oneOf": [
+            table(
+                {
+                    "order": {"const": "create"},
+                    "network": TEXT,
+                    "handle": nullable(_HANDLE),
+                    "segment": nullable(ref("Segment")),
+                    "constraints": nullable(ref("Constraints")),
+                },
+                optional=("handle", "segment", "constraints"),
+            ),
+            table(
+                {
+                    "order": {"enum": ["define", "prepare"]},
+                    "network": TEXT,
+                    "service": _ID,
+                    "segment": ref("Segment"),
+                    "constraints": nullable(ref("Constraints")),
+                },
+                optional=("constraints",),
+            ),
+            table(
+                {
+                    "order": {"enum": ["activate", "deactivate", "reset", "release", "commit", "abort"]},
+                    "network": TEXT,
+                    "service": _ID,
+                }
+            ),
+        ]
+    },
+    "Orders": table(
+        {
+            "orders": array(
+                {"anyOf": [ref("Order"), {"description": "What is no Order is answered by a problem in its place."}]},
+                minItems=1,
+                maxItems=MAX_ORDERS,
+            )
+        }
     ),
     "Service": table(
         {
