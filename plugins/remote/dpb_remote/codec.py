@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import attrs
+from attrs import frozen
 
 from dpb_framework import errors
 from dpb_framework.errors import BadArgument, DpbError, Remembered
@@ -41,6 +43,10 @@ _KINDS: Final[Mapping[str, type[DpbError]]] = {
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, DpbError) and kind not in (DpbError, Remembered)
 }
+# Members are found like their texts, and quicker than by a call of the class.
+_STATUSES: Final = {status: status for status in Status}
+_DESIRED: Final = {desired: desired for desired in Desired}
+_CHANGES: Final = {change: change for change in Change}
 _WORDS: Final = {"terminal": "terminal-name", "ingress": "ingress-bw", "egress": "egress-bw"}
 _NAMED: Final = ("avoid_trunks", "avoid_networks", "pass_trunks", "pass_networks")
 _SHAPE: Final = frozenset({"type", "title", "status", "code", "detail", "field"})
@@ -53,14 +59,19 @@ class Garbled(Exception):
 def read(text: bytes) -> Any:
     """Return what a JSON text says. Floats have the shortest text that means them, which `kbps` takes exactly."""
     try:
-        return json.loads(text)
+        return _decode(text.decode())
     except (ValueError, RecursionError) as error:
         raise Garbled("it is no JSON") from error
 
 
 def write(plain: Any) -> bytes:
     """Return plain data as JSON."""
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encode(plain).encode()
+
+
+# Made once: the functions of `json` look at the coding of each text, and make an encoder for each.
+_decode: Final = json.JSONDecoder().decode
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def understood(make: Callable[..., T], *data: Any) -> T:
@@ -123,18 +134,37 @@ def dated(found: Any, moment: int) -> Plain:
     return {**found, "moment": moment}
 
 
-def view(found: Plain, network: str) -> ServiceView:
-    """SERVICE, as one of *network*."""
-    fault = found["error"]
+def answer(line: bytes) -> tuple[int, tuple[int, Any, int]]:
+    """What a line of answers says: which order it is about; status, SERVICE or problem, and moment."""
+
+    def take(found: Any) -> tuple[int, tuple[int, Any, int]]:
+        told = found["service"] if "service" in found else found["problem"]
+        return int(found["order"]), (int(found["status"]), told, int(found["moment"]))
+
+    return understood(take, read(line))
+
+
+@frozen
+class Asked:
+    """A segment that was asked for, and how it was written: as it is told again where its labels were chosen before."""
+
+    plain: Any
+    segment: Segment
+
+
+def view(found: Plain, network: str, asked: Asked | None = None) -> ServiceView:
+    """SERVICE, as one of *network*; *asked* saves reading the same segment again."""
+    fault, ends, way = found["error"], found["segment"], found.get("constraints")
+    same = asked is not None and way is None and asked.segment.constraints is FREE and ends == asked.plain
     return ServiceView(
         network,
         found["id"],
         found["handle"],
         found["owner"],
-        Status(found["status"]),
-        Desired(found["desired"]),
-        Change(found["change"]),
-        segment(found["segment"], found.get("constraints")),
+        _STATUSES[found["status"]],
+        _DESIRED[found["desired"]],
+        _CHANGES[found["change"]],
+        asked.segment if asked is not None and same else segment(ends, way),
         None if fault is None else Fault(fault["code"], fault["text"], fault["facts"]),
         tuple(Condition(c["kind"], c["where"], c["text"]) for c in found["conditions"]),
     )
@@ -187,7 +217,8 @@ def error(fault: Fault) -> DpbError:
     """The error that *fault* was; `Remembered` where this broker has none that tells just the same."""
     kind = _KINDS.get(fault.code)
     if fault.code == StepImpossible.code and {"status", "step"} == fault.facts.keys():
-        return StepImpossible(Status(fault.facts["status"]), Step(fault.facts["step"]))
+        with suppress(ValueError, TypeError):  # words of a newer broker
+            return StepImpossible(Status(fault.facts["status"]), Step(fault.facts["step"]))
     if kind is not None:
         known = {field.name for field in attrs.fields(kind)}  # type: ignore[arg-type]  # every subclass is an attrs class
         try:

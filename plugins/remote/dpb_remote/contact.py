@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import aiohttp
@@ -67,18 +67,59 @@ class Contact:
         """Read the stream until it is time to compare everything anew: then a new one begins at once."""
         settings, network, loop = self._settings, self._network, asyncio.get_running_loop()
         silence = 2 * settings.keep_alive
-        patience = max(silence, settings.timeout)
         compare = loop.time() + settings.audit_interval if settings.audit_interval else float("inf")
         path = f"{self._path}?quiet-millis={round(settings.keep_alive * 1000)}"
         async with self._line.stream(network.where, path, network.seen, settings.timeout) as content:
             parser = Parser()
-            while loop.time() < compare:
-                async with asyncio.timeout(patience):
+            async with _Listening(max(silence, settings.timeout)) as listening:
+                while loop.time() < compare:
                     piece = await content.readany()
-                if not piece:
-                    raise Unreachable(network.where, "it ended the stream")
-                if self.garbled is not None:
-                    raise Unreachable(network.where, self.garbled)
-                if said := list(parser.feed(piece)):
-                    self._heard, patience = True, silence
-                    network.hear(said)
+                    listening.heard()
+                    if not piece:
+                        raise Unreachable(network.where, "it ended the stream")
+                    if self.garbled is not None:
+                        raise Unreachable(network.where, self.garbled)
+                    if said := list(parser.feed(piece)):
+                        self._heard = True
+                        listening.be_patient(silence)
+                        network.hear(said)
+
+
+class _Listening:
+    """A scope that ends with `TimeoutError` when nothing was heard for *patience* seconds.
+
+    As `asyncio.timeout` for each piece would, which costs more than reading it.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._scope = asyncio.timeout(None)
+        self._timer = self._loop.call_later(patience, self._look)
+
+    def heard(self) -> None:
+        """Something was heard."""
+        self._last = self._loop.time()
+
+    def be_patient(self, patience: float) -> None:
+        """From now on for so many seconds."""
+        if patience != self._patience:
+            self._patience = patience
+            self._timer.cancel()
+            self._look()
+
+    def _look(self) -> None:
+        left = self._last + self._patience - self._loop.time()
+        if left <= 0:
+            self._scope.reschedule(self._loop.time())
+        else:
+            self._timer = self._loop.call_later(left, self._look)
+
+    async def __aenter__(self) -> _Listening:
+        await self._scope.__aenter__()
+        return self
+
+    async def __aexit__(self, *caught: Any) -> None:
+        self._timer.cancel()
+        await self._scope.__aexit__(*caught)

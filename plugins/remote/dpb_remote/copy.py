@@ -121,10 +121,13 @@ class Copy(NetworkKind):
 
     # -- hearing
 
-    def _adopt(self, plain: Any, *, anew: bool = False) -> RemoteService:
-        """Take up what is told of a service, and return it."""
-        view, moment = codec.understood(lambda: (codec.view(plain, self._name), int(plain["moment"])))
-        known = self._services.get(view.id)
+    def _adopt(self, plain: Any, asked: codec.Asked | None = None, *, anew: bool = False) -> RemoteService:
+        """Take up what is told of a service, and return it; *asked* is what it was asked to be."""
+        id_, moment = codec.understood(_dated, plain)
+        known = self._services.get(id_)
+        if known is not None and moment <= known._moment and not anew:
+            return known  # an answer has told as much
+        view = codec.understood(codec.view, plain, self._name, asked)
         if known is not None:
             known._hear(view, moment, anew=anew)
             return known
@@ -167,10 +170,12 @@ class Copy(NetworkKind):
                     self._whole(plain)
                 elif not self.ready:
                     return
-                elif one.event == "service":
-                    self._adopt(plain)
-                elif one.event == "happened":
-                    self._happened(codec.understood(_event, plain, self._name, one.number))
+                elif one.event == "changed":
+                    services, happened = codec.understood(_changes, plain, self._name)
+                    for service in services:
+                        self._adopt(service)
+                    for event in happened:
+                        self._happened(event)
                 elif one.event == "model" and self._see(plain):
                     self._tell(Event(self._name, 0, EventKind.MODEL))
             except (codec.Garbled, InferiorCycle) as error:
@@ -301,5 +306,11 @@ class Copy(NetworkKind):
         return self._last_event
 
 
-def _event(plain: Any, network: str, number: int) -> Event:
-    return Event(network, number, EventKind(plain["kind"]), dict(plain["data"]))
+def _dated(plain: Any) -> tuple[int, int]:
+    return int(plain["id"]), int(plain["moment"])
+
+
+def _changes(plain: Any, network: str) -> tuple[list[Any], list[Event]]:
+    return list(plain["services"]), [
+        Event(network, int(one["number"]), EventKind(one["kind"]), dict(one["data"])) for one in plain["happened"]
+    ]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import aiohttp
 from attrs import frozen
@@ -21,9 +21,12 @@ from yarl import URL
 from dpb_framework.errors import DpbError, NetworkUnknown, Refused, Remembered, Stopped, Unreachable
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime, Strand
+from dpb_framework.turns import at_last
 from dpb_remote import codec
 from dpb_remote.loop import Loop
 from dpb_remote.settings import Door
+
+T = TypeVar("T")
 
 CONNECTIONS: Final = 256
 """Calls to one broker that are under way at the most; what comes then waits for one. Streams are not counted."""
@@ -31,13 +34,32 @@ IDLE: Final = 30.0
 """Seconds after which an idle connection is closed: less than the server's, so that seldom a request meets its end."""
 
 
+MOST: Final = 64
+"""Orders in one request at the most: what is more goes on its way beside."""
+MOST_BYTES: Final = 500_000
+"""The length of such orders: half of what a broker reads."""
+_ONE_S_FAULT: Final = frozenset({400, 413, 422})
+"""With what a request is refused where one of its orders may be to blame."""
+
+
 @frozen
 class Answer:
-    """What the other broker answered: HTTP's status, the body, and the moment at which what it tells was so."""
+    """What the other broker answered: HTTP's status, what the body says, the moment at which what it tells was so."""
 
     status: int
-    body: bytes
+    plain: Any
     moment: int = 0
+
+
+@frozen(eq=False)
+class _Given:
+    """An order that waits for its answer."""
+
+    reply: Reply[Answer]
+    where: str
+    text: bytes
+    seconds: float
+    repeatable: bool
 
 
 class Line:
@@ -53,6 +75,9 @@ class Line:
         self._sessions: dict[int, aiohttp.ClientSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._giving = threading.Lock()
+        self._given: list[_Given] = []
+        """Orders that have not been sent yet."""
 
     @classmethod
     def take(cls, door: Door) -> Line:
@@ -79,6 +104,8 @@ class Line:
             self._closed = True
         self._loop.run(self._close())
         self._loop.leave()
+        if self._loop.ended:
+            self._drop_orders()  # given so late that it did not look any more
 
     async def _close(self) -> None:
         tasks = list(self._tasks)
@@ -100,31 +127,67 @@ class Line:
             task.add_done_callback(self._tasks.discard)
         await coroutine
 
-    def call(
-        self,
-        then: Callable[[Reply[Answer]], object],
-        where: str,
-        method: str,
-        path: str,
-        *,
-        body: bytes | None = None,
-        seconds: float,
-        repeatable: bool = True,
-    ) -> None:
-        """Send a request; *then* gets the reply once it is settled, always in the loop.
+    def look(self, then: Callable[[Reply[Answer]], object], where: str, path: str, *, seconds: float) -> None:
+        """Ask for what is at *path*; *then* gets the reply once it is settled, always in the loop.
 
-        Its errors are what the other broker refused with, or `Unreachable` (of *where*) when the outcome is unknown.
-        What is *repeatable* is sent once more when a connection ends without an answer, as idle ones do.
+        Its errors are what the other broker refused with, or `Unreachable` (of *where*) when there is no answer.
         """
         reply: Reply[Answer] = Reply()
         reply.then(then)  # before anything can settle it: else it would be called here, in whatever thread this is
-        self._loop.soon(partial(self._begin, reply, where, method, path, body, seconds, repeatable))
+        self._loop.soon(lambda: self._start(self._look(reply, where, path, seconds), [reply]))
 
-    def _begin(self, reply: Reply[Answer], *asked: Any) -> None:
+    def order(
+        self,
+        then: Callable[[Reply[Answer]], object],
+        where: str,
+        order: codec.Plain,
+        *,
+        seconds: float,
+        repeatable: bool = True,
+    ) -> None:
+        """Give an order about a service; *then* gets the reply once it is settled, always in the loop.
+
+        Orders that are given together travel together, and each is answered as soon as it can be. Errors are as of
+        `look`; `Unreachable` where the outcome is unknown. What is *repeatable* is sent once more when a connection
+        ends without an answer, as idle ones do.
+        """
+        reply: Reply[Answer] = Reply()
+        reply.then(then)
+        given = _Given(reply, where, codec.write(order), seconds, repeatable)
+        with self._giving:
+            self._given.append(given)
+        at_last(self._call_for)
+
+    def _call_for(self) -> None:
+        """Let the loop send what was given."""
+        try:
+            self._loop.soon(self._send_orders)
+        except RuntimeError:  # it has ended meanwhile
+            self._drop_orders()
+
+    def _drop_orders(self) -> None:
+        for given in self._taken():
+            given.reply.fail(Stopped())
+
+    def _taken(self) -> list[_Given]:
+        with self._giving:
+            taken, self._given = self._given, []
+        return taken
+
+    def _send_orders(self) -> None:
+        waiting = self._taken()
+        for seconds in dict.fromkeys(given.seconds for given in waiting):
+            alike = [given for given in waiting if given.seconds == seconds]
+            for some in _requests(alike):
+                self._start(self._carry(dict(enumerate(some)), seconds), [given.reply for given in some])
+
+    def _start(self, work: Coroutine[Any, Any, None], replies: Sequence[Reply[Answer]]) -> None:
         if self._closed:
-            reply.fail(Stopped())
+            work.close()
+            for reply in replies:
+                reply.fail(Stopped())
             return
-        task = asyncio.ensure_future(self._call(reply, *asked))
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -132,30 +195,13 @@ class Line:
         """Run *task* on *strand* in a worker, in its order. Called in the loop."""
         self._loop.deliver(runtime, strand, task)
 
-    async def _call(
-        self,
-        reply: Reply[Answer],
-        where: str,
-        method: str,
-        path: str,
-        body: bytes | None,
-        seconds: float,
-        repeatable: bool,
-    ) -> None:
-        tries = 2 if repeatable else 1
+    async def _look(self, reply: Reply[Answer], where: str, path: str, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                while True:
-                    tries -= 1
-                    try:
-                        answer = await self._send(method, path, body)
-                        break
-                    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                        if not tries or isinstance(error, aiohttp.ClientConnectorError):
-                            raise
+                answer = await _twice(partial(self._get, path))
             refusal = refused(where, answer, self.door)
         except TimeoutError:
-            refusal = Unreachable(where, f"no answer within {seconds:g} s")
+            refusal = Unreachable(where, _late(seconds))
         except asyncio.CancelledError:
             reply.fail(Stopped())
             raise
@@ -166,13 +212,69 @@ class Line:
         else:
             reply.fail(refusal)
 
-    async def _send(self, method: str, path: str, body: bytes | None) -> Answer:
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        async with self._open(CONNECTIONS).request(
-            method, self._url(path), data=body, headers=headers, allow_redirects=False
-        ) as answer:
+    async def _get(self, path: str) -> Answer:
+        async with self._open(CONNECTIONS).get(self._url(path), allow_redirects=False) as answer:
             moment = answer.headers.get("DPB-Moment", "")
-            return Answer(answer.status, await answer.read(), int(moment) if moment.isdecimal() else 0)
+            return Answer(answer.status, _said(await answer.read()), int(moment) if moment.isdecimal() else 0)
+
+    async def _carry(self, waiting: dict[int, _Given], seconds: float) -> None:
+        """Send the orders that wait, and settle each one's reply; what is answered waits no more."""
+
+        async def send() -> None:
+            await self._post(waiting)
+
+        problem = "it left the order without an answer"
+        try:
+            async with asyncio.timeout(seconds):
+                await _twice(send, partial(_fail_once, waiting))
+        except TimeoutError:
+            problem = _late(seconds)
+        except asyncio.CancelledError:
+            for given in waiting.values():
+                given.reply.fail(Stopped())
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a connection ends with, somebody waits to be told
+            problem = shortly(error)
+        for given in waiting.values():
+            given.reply.fail(Unreachable(given.where, problem))
+
+    async def _post(self, waiting: dict[int, _Given]) -> None:
+        sent = list(waiting)
+        body = b'{"orders":[' + b",".join(waiting[number].text for number in sent) + b"]}"
+        headers = {"Content-Type": "application/json"}
+        async with self._open(CONNECTIONS).post(
+            self._url("/orders"), data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            if answer.status != 200:
+                self._refused_all(waiting, Answer(answer.status, _said(await answer.read())))
+                return
+            rest = b""
+            async for piece in answer.content.iter_any():
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    number, told = codec.answer(line)
+                    if 0 <= number < len(sent) and (given := waiting.pop(sent[number], None)) is not None:
+                        self._settle(given, Answer(*told))
+
+    def _refused_all(self, waiting: dict[int, _Given], answer: Answer) -> None:
+        """The request was refused as a whole: what may be one order's fault is not the others'."""
+        given = list(waiting.values())
+        waiting.clear()
+        for one in given:
+            if answer.status in _ONE_S_FAULT and len(given) > 1:
+                self._start(self._carry({0: one}, one.seconds), [one.reply])
+            else:
+                self._settle(one, answer)
+
+    def _settle(self, given: _Given, answer: Answer) -> None:
+        try:
+            refusal = refused(given.where, answer, self.door)
+        except Exception as error:  # noqa: BLE001  # whatever it says, somebody waits to be told
+            refusal = Unreachable(given.where, f"it answers what is not understood: {shortly(error)}")
+        if refusal is None:
+            given.reply.resolve(answer)
+        else:
+            given.reply.fail(refusal)
 
     def _url(self, path: str) -> URL:
         return URL(f"{self.door.url}/api/v1{path}", encoded=True)
@@ -198,20 +300,64 @@ class Line:
     async def stream(
         self, where: str, path: str, seen: int | None, seconds: float
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """Open an event stream, in the loop; *seconds* until its head is there. Errors as of `call`."""
+        """Open an event stream, in the loop; *seconds* until its head is there. Errors as of `look`."""
         headers = {"Accept": "text/event-stream"}
         if seen is not None:
             headers["Last-Event-ID"] = str(seen)
         async with asyncio.timeout(seconds) as patience:
             async with self._open(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    raise refused(where, Answer(answer.status, await answer.read()), self.door) or Unreachable(
+                    raise refused(where, Answer(answer.status, _said(await answer.read())), self.door) or Unreachable(
                         where, f"it answers {answer.status}, but not as a broker does; is the URL right?"
                     )
                 if not answer.content_type == "text/event-stream":
                     raise Unreachable(where, "it answers, but not as a broker does; is the URL right?")
                 patience.reschedule(None)
                 yield answer.content
+
+
+async def _twice(send: Callable[[], Awaitable[T]], between: Callable[[BaseException], None] = lambda _: None) -> T:
+    """Await what *send* makes; once more where the connection was one that had ended, as idle ones do."""
+    try:
+        return await send()
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        if isinstance(error, aiohttp.ClientConnectorError):
+            raise
+        between(error)
+    return await send()
+
+
+def _requests(given: Sequence[_Given]) -> Iterator[list[_Given]]:
+    """Cut orders into as many as go by one request."""
+    some: list[_Given] = []
+    size = 0
+    for one in given:
+        if some and (len(some) == MOST or size + len(one.text) > MOST_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += len(one.text)
+    if some:
+        yield some
+
+
+def _fail_once(waiting: dict[int, _Given], error: BaseException) -> None:
+    """Give up what must not be sent twice."""
+    for number, given in list(waiting.items()):
+        if not given.repeatable:
+            waiting.pop(number).reply.fail(Unreachable(given.where, shortly(error)))
+
+
+def _said(text: bytes) -> Any:
+    """What a body says; None where it is no JSON."""
+    try:
+        return codec.read(text)
+    except codec.Garbled:
+        return None
+
+
+def _late(seconds: float) -> str:
+    return f"no answer within {seconds:g} s"
 
 
 def shortly(error: BaseException) -> str:
@@ -235,15 +381,14 @@ def refused(where: str, answer: Answer, door: Door) -> DpbError | None:
         return Unreachable(where, f"{how} (401); see token, user and password")
     if status == 403:
         return Refused(f"{where}: the credentials do not allow it (403)")
-    try:
-        found = codec.problem(codec.read(answer.body))
-    except codec.Garbled:
-        found = None
+    found = codec.problem(answer.plain)
     if found is None or status == 500:
         detail = f": {found}" if found is not None else ", but not as a broker does; is the URL right?"
         return Unreachable(where, f"it answers {status}{detail}")
     if found.code == NetworkUnknown.code:
         return Unreachable(where, f"{found} there; see the setting network")
+    if status == 503 and isinstance(found, Remembered):  # too busy to look at it: no refusal
+        return Unreachable(where, str(found))
     if isinstance(found, Remembered) and found.code in ("no-route", "wrong-method", "bad-request"):
         return Unreachable(where, f"it answers {status}: {found}; its version may be older than ours")
     return found

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from dpb_framework.inbox import Inbox
 from dpb_framework.runtime import Runtime, Strand
 
 
@@ -22,8 +23,7 @@ class Loop:
     def __init__(self) -> None:
         self._users = 0
         self._loop = asyncio.new_event_loop()
-        self._waking = threading.Lock()
-        self._begun: list[Callable[[], None]] = []
+        self._inbox = Inbox.of(self._loop)
         self._arrived: dict[Runtime, list[tuple[Strand, Callable[[], None]]]] = {}
         self._deliveries: WeakKeyDictionary[Runtime, Strand] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="dpb-remote", daemon=True)
@@ -57,29 +57,28 @@ class Loop:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed, and nothing runs in it any more."""
+        return self._loop.is_closed()
+
     def spawn(self, task: Coroutine[Any, Any, None]) -> Future[None]:
         """Run *task* in the loop; may be called in any thread, as may the `cancel` of what is returned."""
         return asyncio.run_coroutine_threadsafe(task, self._loop)
 
     def soon(self, call: Callable[[], None]) -> None:
         """Make *call* in the loop; may be called in any thread. What comes together wakes the loop once."""
-        with self._waking:
-            self._begun.append(call)
-            first = len(self._begun) == 1
-        if first:
-            self._loop.call_soon_threadsafe(self._begin)
-
-    def _begin(self) -> None:
-        with self._waking:
-            begun, self._begun = self._begun, []
-        for call in begun:
-            call()
+        self._inbox.put(call)
 
     def deliver(self, runtime: Runtime, strand: Strand, task: Callable[[], None]) -> None:
-        """Run *task* on *strand*, in a worker and in the order in which tasks are delivered. Called in the loop.
+        """Run *task* on *strand*, in a worker and in the order in which tasks are delivered.
 
-        What arrives in one turn of the loop is one job for the workers, whatever networks it is for.
+        Called in the loop, or after its end. What arrives in one turn of the loop is one job for the workers, whatever
+        networks it is for.
         """
+        if self.ended:
+            strand.hand_over(task, runtime)
+            return
         if not self._arrived:
             self._loop.call_soon(self._hand_over)
         self._arrived.setdefault(runtime, []).append((strand, task))

@@ -1,7 +1,7 @@
 """`Remote`: another broker's network, of which a copy is kept here by its mirror stream.
 
-What is read is the copy: terminals, model, services with their statuses. What is commanded is one request to the
-other broker, whose answer tells how the service is; what becomes of it later the stream tells. All changes happen on
+What is read is the copy: terminals, model, services with their statuses. What is commanded is one order to the other
+broker, whose answer tells how the service is; what becomes of it later the stream tells. All changes happen on
 `strand`, in the kernel's workers: the loop that talks to the other broker does nothing else.
 """
 
@@ -118,14 +118,14 @@ class Remote(Copy):
             reply.resolve(known)
         else:
             path = f"/services?handle-prefix={quote(handle, safe='')}"
-            self.ask("GET", path, None, partial(self._found, handle, reply))
+            self.look(path, partial(self._found, handle, reply))
 
     def _found(self, handle: str, reply: Reply[Service | None], answer: Reply[Answer]) -> None:
         if answer.error is not None:
             reply.fail(answer.error)
             return
         try:
-            listed = codec.understood(lambda: list(codec.read(answer.value.body)["services"]))
+            listed = codec.understood(lambda: list(answer.value.plain["services"]))
             moment = answer.value.moment
             found = [self._adopt({**plain, "moment": moment}) for plain in listed if plain["handle"] == handle]
         except codec.Garbled as error:
@@ -137,23 +137,30 @@ class Remote(Copy):
 
     # -- asking
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: codec.Plain | None,
-        then: Callable[[Reply[Answer]], None],
-        *,
-        repeatable: bool = True,
+    def look(self, path: str, then: Callable[[Reply[Answer]], None]) -> None:
+        """Ask for what is at *path* of the network; *then* gets the reply, on the strand."""
+        line, taken = self._taken(then)
+        if line is not None:
+            line.look(taken, self.where, self._root + path, seconds=self._settings.timeout)
+
+    def order(
+        self, name: str, order: codec.Plain, then: Callable[[Reply[Answer]], None], *, repeatable: bool = True
     ) -> None:
-        """Send a request; *then* gets the reply, on the strand.
+        """Give the order *name* about a service of the network; *then* gets the reply, on the strand."""
+        line, taken = self._taken(then)
+        if line is not None:
+            whole = {"order": name, "network": self._settings.network, **order}
+            line.order(taken, self.where, whole, seconds=self._settings.timeout, repeatable=repeatable)
+
+    def _taken(self, then: Callable[[Reply[Answer]], None]) -> tuple[Line | None, Callable[[Reply[Answer]], None]]:
+        """Return the line, and what takes its answer to *then*; without a line, tell *then*.
 
         An answer of a broker that was restarted in between tells nothing that still holds: it counts as lost.
         """
         line, epoch = self._line, self._epoch
         if line is None or line.closed:
             then(Reply.failed(Stopped()))
-            return
+            return None, then
 
         def arrived(reply: Reply[Answer]) -> None:
             if epoch != self._epoch and reply.error is None:
@@ -161,25 +168,16 @@ class Remote(Copy):
             else:
                 then(reply)
 
-        text = None if body is None else codec.write(body)
-        line.call(
-            lambda came: line.deliver(self.runtime, self.strand, partial(arrived, came)),
-            self.where,
-            method,
-            self._root + path,
-            body=text,
-            seconds=self._settings.timeout,
-            repeatable=repeatable,
-        )
+        return line, lambda came: line.deliver(self.runtime, self.strand, partial(arrived, came))
 
     def answers(self, error: BaseException) -> bool:
         """Whether *error* is an answer, so that the outcome is known."""
         return not isinstance(error, Unreachable | TimedOut | Stopped)
 
-    def take(self, answer: Answer) -> RemoteService | None:
+    def take(self, answer: Answer, asked: codec.Asked | None = None) -> RemoteService | None:
         """Take up what an answer tells of a service; None where it tells nothing that is understood."""
         try:
-            return self._adopt(codec.dated(codec.read(answer.body), answer.moment))
+            return self._adopt(codec.dated(answer.plain, answer.moment), asked)
         except codec.Garbled as error:
             _logger.error("%s: %s", self.where, error)
             return None
@@ -194,19 +192,23 @@ class Remote(Copy):
         try:
             self.check_contact()
             body: codec.Plain = {}
+            asked = None
             if handle is not None:
                 body["handle"] = handle
             if segment is not None:
                 segment.check()
                 body |= codec.plain_definition(segment)
+                asked = codec.Asked(body["segment"], segment)
         except DpbError as error:
             reply.fail(error)
             return
-        self.ask("POST", "/services", body, partial(self._created, handle, reply), repeatable=handle is not None)
+        self.order("create", body, partial(self._created, handle, asked, reply), repeatable=handle is not None)
 
-    def _created(self, handle: str | None, reply: Reply[Service], answer: Reply[Answer]) -> None:
+    def _created(
+        self, handle: str | None, asked: codec.Asked | None, reply: Reply[Service], answer: Reply[Answer]
+    ) -> None:
         error = answer.error
-        made = None if error is not None else self.take(answer.value)
+        made = None if error is not None else self.take(answer.value, asked)
         if made is None and error is None:
             error = Unreachable(self.where, "it answers, but not as a broker does")
         if handle is not None:

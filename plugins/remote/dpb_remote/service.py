@@ -103,14 +103,14 @@ class RemoteService(ToldService):
             reply.resolve(None)
             return
         network.check_contact()
-        body = None
+        body: codec.Plain = {}
         if segment is not None:
             try:
                 segment.check()
             except SegmentInvalid as error:
                 # What cannot even be said over the wire is refused here, with what a refusal brings about there.
                 if name == "define" and self._view.status is Status.DORMANT:
-                    self._post("deactivate", None, partial(self._refused_here, error, reply))
+                    self._order("deactivate", {}, partial(self._refused_here, error, reply))
                     return
                 raise
             if name == "prepare":
@@ -118,12 +118,12 @@ class RemoteService(ToldService):
                     self._preparing.append(reply)
                     return
                 self._next = segment
-            body = {**codec.plain_definition(segment), "wait": False}
-        self._post(name, body, partial(self._answered, name, reply))
+            body = codec.plain_definition(segment)
+        self._order(name, body, partial(self._answered, name, reply))
 
-    def _post(self, name: str, body: codec.Plain | None, then: Callable[[Reply[Answer]], None]) -> None:
+    def _order(self, name: str, body: codec.Plain, then: Callable[[Reply[Answer]], None]) -> None:
         self._busy = True
-        self._network.ask("POST", f"/services/{self.id}/{name}", body, then)
+        self._network.order(name, {"service": self.id, **body}, then)
 
     def _refused_here(self, error: SegmentInvalid, reply: Reply[None], answer: Reply[Answer]) -> None:
         self._busy = False
@@ -146,7 +146,7 @@ class RemoteService(ToldService):
                 reply.fail(ServiceGone(self._network.name, self.id))
         elif error is not None and name in ("define", "prepare") and self._network.answers(error):
             # A refusal leaves its reason with the service: whoever looks after the refusal sees it.
-            self._network.ask("GET", f"/services/{self.id}", None, partial(self._looked, reply, error))
+            self._network.look(f"/services/{self.id}", partial(self._looked, reply, error))
             return
         elif error is not None:
             self._busy = False

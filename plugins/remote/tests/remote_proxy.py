@@ -92,6 +92,8 @@ class Proxy:
 
     async def _end(self) -> None:
         self._server.close()
+        for _ in range(3):  # a connection that has just come gets the turns in which it is known, and so ended
+            await asyncio.sleep(0)
         await self._drop()
         tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in tasks:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import ssl
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,110 +17,12 @@ from dpb_remote.sse import Parser, Said
 
 from dpb_framework import errors
 from dpb_framework.errors import DpbError, Refused, Remembered, Unreachable
-from dpb_framework.model import SYSTEM, Fault, Segment, Status, Step, StepImpossible
-from dpb_framework.runtime import Runtime
-from dpb_framework.testing.layout import Layout, one_switch
+from dpb_framework.model import SYSTEM, Fault, Status, Step, StepImpossible
+from dpb_framework.testing.layout import one_switch
 from dpb_framework.testing.world import World
 
+from .remote_stub import AB, Stub, problem
 from .remote_worlds import PATIENCE, Far, eventually
-
-AB = Segment.of(("a", 1, 10, 10), ("b", 1, 10, 10))
-WHOLE = {
-    "network": "s1",
-    "store": "there",
-    "instance": "one",
-    "moment": 1,
-    "quiet-millis": 1000,
-    "last-event": 0,
-    "last-service": 0,
-    "terminals": ["a", "b"],
-    "model": {"fragments": [{"terminals": ["a", "b"], "chords": None}]},
-    "beneath": [],
-    "services": [],
-}
-
-
-class Stub:
-    """Answers as it is told, and keeps the heads of what it was asked."""
-
-    def __init__(self) -> None:
-        self.stream: tuple[int, bytes] = (200, b"event: whole\ndata: " + json.dumps(WHOLE).encode() + b"\n\n")
-        self.answer: tuple[int, bytes] = (200, b"{}")
-        self.heads: list[dict[str, str]] = []
-        self.over = threading.Event()
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                stub.heads.append({k.lower(): v for k, v in self.headers.items()})
-                is_stream = "/mirror" in self.path
-                status, body = stub.stream if is_stream else stub.answer
-                self.send_response(status)
-                good = is_stream and status == 200
-                self.send_header("Content-Type", "text/event-stream" if good else "application/problem+json")
-                if not good:
-                    self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-                self.wfile.flush()
-                if good:
-                    self.close_connection = True
-                    stub.over.wait(PATIENCE)
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                self.do_GET()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    def secure(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from now on."""
-        # The handshake is left to the thread of each connection, so that one which fails is that one's matter.
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        self.url = self.url.replace("http:", "https:")
-
-    def close(self) -> None:
-        self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    found = Stub()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def near(stub: Stub) -> Iterator[Callable[..., World]]:
-    made: list[World] = []
-
-    def make(**settings: Any) -> World:
-        layout = Layout()
-        layout.networks["far"] = {"kind": "remote", "url": stub.url, "network": "s1", "keep-alive": 60, **settings}
-        made.append(World(layout, runtime=Runtime))
-        return made[-1]
-
-    yield make
-    stub.over.set()
-    for world in made:
-        world.close()
-
-
-def problem(status: int, code: str, detail: str = "no") -> tuple[int, bytes]:
-    return status, json.dumps({"type": "about:blank", "status": status, "code": code, "detail": detail}).encode()
 
 
 def contact(world: World) -> tuple[str, str]:
@@ -224,6 +123,12 @@ def test_what_is_no_broker_is_told_in_one_line(
     assert contact(world)[0] == "lost"
     assert "\n" not in contact(world)[1]
     assert world.network("far").terminals() == ()
+
+
+def test_a_stream_that_falls_silent_is_noticed_by_its_keep_alive_alone(stub: Stub, near: Callable[..., World]) -> None:
+    """However long an answer may take: once the whole is there, comment lines come as often as was asked for."""
+    world = near(**{"keep-alive": 0.1, "timeout": 3600})
+    eventually(lambda: "it is silent" in contact(world)[1], lambda: contact(world))
 
 
 @pytest.mark.parametrize(
