@@ -226,15 +226,13 @@ class AttemptingService(DrivenService["Aggregator"]):
         """Every inferior has given everything back: forget the segment, or the service; credit after the commit."""
         self._finishing = True
         releasing = self._desired is Desired.RELEASED
-        before, self._status = self._status, Status.RELEASED if releasing else Status.DORMANT
-        network, event = self.network, self._event()
+        network, event = self.network, self._event(Status.RELEASED if releasing else Status.DORMANT)
         if releasing:
             network.commit([event], [(ServiceRecord, (network.name, self._id))], partial(self._finished, True))
         else:
             keys: Drops = [(AttemptRecord, (network.name, self._id, number)) for number in self._attempts]
-            puts: list[Record] = [self.record(), event]
+            puts: list[Record] = [self.record(Status.DORMANT), event]
             network.commit(puts, [*keys, self._segment_key()], partial(self._finished, False))
-        self._status = before
 
     def _finished(self, releasing: bool, error: BaseException | None) -> None:
         self._finishing = False

@@ -72,10 +72,8 @@ class SwitchService(DrivenService["Switch"]):
             self._remembered, self._desired, self._landing = False, _WANTED_ACTIVE, Status.ACTIVATING
         else:
             self._desired, self._landing = _WANTED_INACTIVE, _INACTIVE
-        self._status = self._landing
-        puts: list[Record] = [self.record(), self._segment_record(), self._event()]
         self._status = _ESTABLISHING  # nothing but the commit is still to come
-        return puts
+        return [self.record(self._landing), self._segment_record(), self._event(self._landing)]
 
     def _check_enforced(self) -> None:
         missing = self.network.unenforced()
@@ -262,18 +260,13 @@ class SwitchService(DrivenService["Switch"]):
     def _finish(self) -> None:
         """Nothing is on the device any more: forget the segment, or the service; free what it held after the commit."""
         self._finishing = True
-        before = self._status
         releasing = self._desired is Desired.RELEASED
-        self._status = Status.RELEASED if releasing else Status.DORMANT
-        if not releasing:
-            self._error = None
-        event = self._event()
         if releasing:
-            puts: list[Record] = [event]
+            puts: list[Record] = [self._event(Status.RELEASED)]
             drops: list[tuple[type[Record], Key]] = [(ServiceRecord, (self.network.name, self._id))]
         else:
-            puts, drops = [self.record(), event], [self._segment_key()]
-        self._status = before
+            self._error = None
+            puts, drops = [self.record(_DORMANT), self._event(_DORMANT)], [self._segment_key()]
         self.network.commit(puts, drops, partial(self._finished, releasing))
 
     def _finished(self, releasing: bool, error: BaseException | None) -> None:

@@ -206,15 +206,15 @@ class ToldService(Service, Generic[N]):
 
     # -- records
 
-    def record(self) -> ServiceRecord:
-        """What the store keeps of the service itself."""
+    def record(self, status: Status | None = None) -> ServiceRecord:
+        """What the store keeps of the service itself; *status*: which it has when that is kept."""
         return ServiceRecord(
             self.network.name,
             self._id,
             self._handle,
             self.owner,
             self._desired,
-            self._status,
+            self._status if status is None else status,
             self._remembered,
             self._change,
             self._error,
@@ -229,13 +229,14 @@ class ToldService(Service, Generic[N]):
     def _segment_key(self, role: Role = Role.CURRENT) -> tuple[type[Record], Key]:
         return SegmentRecord, (self.network.name, self._id, role)
 
-    def _event(self) -> EventRecord:
+    def _event(self, status: Status | None = None) -> EventRecord:
+        # The status is never set for the moment of writing it down: others look at it from their threads.
         error = self._error
         return self.network.event(
             EventKind.SERVICE,
             {
                 "id": self._id,
-                "status": self._status._value_,
+                "status": (self._status if status is None else status)._value_,
                 "desired": self._desired._value_,
                 "change": self._change._value_,
                 "error": None if error is None else error.code,
