@@ -86,8 +86,8 @@ class Answers:
             self.refuse(at, error)
 
     def _show(self, at: int, status: int, service: Service) -> None:
-        view = service.view()
-        moment, plain = render.moment(), write(render.service(view))
+        moment, view = render.moment(), service.view()  # in this order: what changes in between is the newer
+        plain = write(render.service(view))
         self._answer(at, status, moment, b"service", plain)
         self._copies.answered(view, b'{"moment":%d,' % moment + plain[1:])
 

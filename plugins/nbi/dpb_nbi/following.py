@@ -342,7 +342,8 @@ class Source:
         network, moment, last = self.network, render.moment(), self.network.last_event
 
         def written() -> bytes:
-            services = [render.told(render.service(service.view())) for service in network.services()]
+            # The moment first: what changes meanwhile is told by the loop, and must be the newer.
+            services = [{"moment": render.moment(), **render.service(service.view())} for service in network.services()]
             head = {
                 "network": network.name,
                 "store": self._broker.uuid,

@@ -6,7 +6,7 @@ import json
 import socket
 
 import pytest
-from dpb_nbi import following
+from dpb_nbi import following, render
 
 from dpb_framework.model import ANYBODY, Condition, EventKind, Segment
 
@@ -189,3 +189,18 @@ def test_a_define_and_a_prepare_need_not_wait(client, broker):
     other.define(Segment.of(("a", 9, 1, 1), ("b", 9, 1, 1)), ANYBODY)
     client.post(f"{one}/prepare", {"segment": ends(9), "wait": False}).problem(409, "circuit-taken", "segment[0].label")
     client.post(f"{one}/define", {"segment": ends(), "wait": 1}).problem(422, "bad-argument", "wait")
+
+
+def test_what_changes_while_the_whole_is_written_is_newer_than_it(make_client, broker):
+    """A change that is told meanwhile must not be taken for older than what the whole says."""
+    make_client().post(f"{V1}/services", {"handle": "h"})
+    service, looked = broker.aggregator.service(1), []
+    true = service.view
+
+    def view():
+        looked.append(render.moment())
+        return true()
+
+    service.view = view
+    whole = Reader(make_client()).until("whole")
+    assert [s["moment"] < looked[0] for s in whole["services"]] == [True]

@@ -240,6 +240,8 @@ class Line:
 
     async def _post(self, waiting: dict[int, _Given]) -> None:
         sent = list(waiting)
+        if not sent:
+            return
         body = b'{"orders":[' + b",".join(waiting[number].text for number in sent) + b"]}"
         headers = {"Content-Type": "application/json"}
         async with self._open(CONNECTIONS).post(
