@@ -50,7 +50,7 @@ def test_what_comes_together_wakes_the_loop_once(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(loop, "call_soon_threadsafe", lambda call: woken.append(call) or wake(call))
         inbox = Inbox.of(loop)
         for number in range(100):
-            inbox.put(lambda n=number: seen.append(n))  # type: ignore[misc]
+            inbox.put(lambda n=number: seen.append(n))  # type: ignore[misc]  # nor has this
         assert len(woken) == 1
         await asyncio.sleep(0)
         assert seen == list(range(100))

@@ -148,9 +148,9 @@ def held(network, name):
 # -- as its own request -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def twin():
-    """A client of a second broker, where each order is given by its own request."""
+@contextmanager
+def served():
+    """A client of a broker of its own."""
     broker = FakeBroker()
     nbi = RestNbi(port=0)
     nbi.start(broker)
@@ -160,6 +160,13 @@ def twin():
     client.close()
     nbi.stop()
     broker.close()
+
+
+@pytest.fixture
+def twin():
+    """A client of a second broker, where each order is given by its own request."""
+    with served() as client:
+        yield client
 
 
 CONSTRAINTS = {"avoid-trunks": ["t2"], "max-delay": 12.5}
@@ -379,17 +386,10 @@ def written(orders):
 @pytest.fixture(scope="module")
 def lasting():
     """A client of a broker that many tests share: service 1 of `aggr` has a segment, 2 is gone."""
-    broker = FakeBroker()
-    nbi = RestNbi(port=0)
-    nbi.start(broker)
-    client = Client(nbi.address)
-    client.broker = broker
-    give(client, order("create", segment=ends(1)), order("create"))
-    give(client, order("release", service=2))
-    yield client
-    client.close()
-    nbi.stop()
-    broker.close()
+    with served() as client:
+        give(client, order("create", segment=ends(1)), order("create"))
+        give(client, order("release", service=2))
+        yield client
 
 
 @pytest.mark.parametrize(("wrong", "code", "field"), WRONG)

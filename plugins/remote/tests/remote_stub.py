@@ -118,7 +118,7 @@ class Stub:
         """Speak TLS from now on."""
         # The handshake is left to the thread of each connection, so that one which fails is that one's matter.
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # of this one server
         self.url = self.url.replace("http:", "https:")
 
     def close(self) -> None:
