@@ -134,7 +134,10 @@ class Line:
         """
         reply: Reply[Answer] = Reply()
         reply.then(then)  # before anything can settle it: else it would be called here, in whatever thread this is
-        self._loop.soon(lambda: self._start(self._look(reply, where, path, seconds), [reply]))
+        try:
+            self._loop.soon(lambda: self._start(self._look(reply, where, path, seconds), [reply]))
+        except RuntimeError:  # it has ended meanwhile
+            reply.fail(Stopped())
 
     def order(
         self,

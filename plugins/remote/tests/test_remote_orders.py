@@ -306,6 +306,14 @@ def test_orders_of_a_line_that_is_closed_end(stub: Stub, world: World) -> None:
             reply.result(PATIENCE)
 
 
+def test_a_question_to_a_line_that_is_closed_ends(stub: Stub, world: World) -> None:
+    network: Any = world.network("far")
+    line_, answered = network._line, list[Reply[Any]]()
+    network.stop()
+    line_.look(answered.append, "there", "/networks", seconds=1)
+    assert [type(reply.error) for reply in answered] == [Stopped]
+
+
 def test_a_switch_of_many_is_commanded_by_threads_at_once(stub: Stub, world: World) -> None:
     """No order is lost, whatever threads give orders while others are being sent."""
     counted = threading.Lock()
