@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -54,6 +55,7 @@ class Switch:
         self._link: Link | None = None
         self._ready = False
         self._known = False
+        self._promptest, self._late = math.inf, 0.0
         self._commands = threading.Lock()
 
     # ---- the connection ----
@@ -148,8 +150,12 @@ class Switch:
         return outcome
 
     def _let_settle(self) -> None:
-        """Give the switch the moment that its caches need: a frame sent after the answer must not meet the past."""
-        time.sleep(self.timing.settle)
+        """Give the switch the moment that its caches need: a frame sent after the answer must not meet the past.
+
+        A switch that answers later than it can is short of time for its caches, too.
+        """
+        timing = self.timing
+        time.sleep(max(timing.settle, min(timing.sluggish * self._late, timing.settle_most)))
 
     def _change(self, wishes: Mapping[int, Wish]) -> dict[int, SlicerError | None]:
         link = self._using()
@@ -180,7 +186,11 @@ class Switch:
         if not failures and any(isinstance(s, Change) and isinstance(s.entry, Flow) for s in (*first, *second)):
             # Open vSwitch begins to revise the decisions that it has cached in the round of its main loop after the one
             # that answered the barrier.
+            asked = time.monotonic()
             link.transact([], self.timing.command)
+            took = time.monotonic() - asked
+            self._promptest = min(self._promptest, took)
+            self._late = took - self._promptest
         return failures
 
     def _transact_both(self, link: Link, first: list[Step], second: list[Step]) -> list[Failure]:

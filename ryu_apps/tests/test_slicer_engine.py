@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 
 import pytest
 from dpb_slicer import cookies, pipeline
@@ -399,6 +400,30 @@ def test_meters_of_a_command_that_was_not_confirmed_are_free_after_an_audit():
     audit(switch)
     assert link.read(1).meters == {}
     assert wish(switch, "ns/b", two) is None
+
+
+def test_a_switch_that_answers_later_than_it_can_gets_more_time_for_its_caches(monkeypatch):
+    now, given = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", given.append)
+
+    class Slow(FakeLink):
+        takes = 0.1
+
+        def transact(self, steps, timeout):
+            now[0] += self.takes
+            return super().transact(steps, timeout)
+
+    link = Slow(FakeSwitch())
+    switch = Switch(
+        "00000000000000aa", Timing(command=1, quick=0, full=0, settle=0.015, sluggish=4, settle_most=0.5), Limits()
+    )
+    switch.ports = {number: Port(f"p{number}", True) for number in range(1, 9)}
+    switch.arrived(link, FEATURES)
+    # One that is far away is not late.
+    for link.takes, port in ((0.1, 1), (0.105, 3), (0.15, 5), (0.7, 7)):
+        assert wish(switch, f"ns/{port}", Slice((End((port,)), End((port + 1,))))) is None
+    assert given == pytest.approx([0.015, 0.02, 0.2, 0.5])
 
 
 def test_meters_that_run_out_are_refused_and_given_back():
