@@ -23,7 +23,7 @@ import click
 from dpb_framework import __version__, config, contracts
 from dpb_framework import plugins as found
 from dpb_framework.errors import ConfigInvalid, DpbError, PluginBroken
-from dpb_framework.runtime import tune_interpreter
+from dpb_framework.runtime import spare_collector, tune_interpreter
 from dpb_framework.settings import nearest
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def serve(file: Path | None, check: bool, port_file: Path | None, verbose: bool)
 def _run(broker: Broker, port_file: Path | None) -> None:
     if port_file:
         _remove(port_file)  # left by a broker that was killed: it would be believed
+    spare_collector()  # before services are restored, which go again
     with _signals() as wait:
         broker.start()
         try:

@@ -102,13 +102,14 @@ class Reply(Generic[T]):
 
     def then(self, callback: Callable[[Reply[T]], object]) -> None:
         """Call *callback* with this reply once it is settled: at once if it is, else in the settling thread."""
-        with _lock:
-            if not self._settled:
-                if self._callbacks is None:
-                    self._callbacks = [callback]
-                else:
-                    self._callbacks.append(callback)
-                return
+        if not self._settled:  # once it is, it stays so: no need of the lock then
+            with _lock:
+                if not self._settled:
+                    if self._callbacks is None:
+                        self._callbacks = [callback]
+                    else:
+                        self._callbacks.append(callback)
+                    return
         callback(self)
 
     def result(self, timeout: float | None = 30.0) -> T:
