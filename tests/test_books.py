@@ -18,10 +18,12 @@ from dpb_framework.errors import (
     QuotaExceeded,
     TerminalBusy,
     TerminalUnknown,
+    TrunkUnknown,
 )
 from dpb_framework.model import LabelRange, Segment, Terminal, Totals, Trunk, Tunnel
 from dpb_framework.networks.terminalbook import TerminalBook
-from dpb_framework.networks.trunkbook import TrunkBook
+from dpb_framework.networks.trunkbook import TrunkAccount, TrunkBook
+from dpb_framework.testing.world import World, line
 
 TRUNKS = {
     "x": Trunk("x", ("a", "1"), ("b", "1"), 100, 60, labels=(LabelRange(1, 4, 11),)),
@@ -92,7 +94,7 @@ def check_trunks(
         mine = {key: loads for key, loads in naive.items() if key[0] == name}
         up = sum(max(load[0] for load in loads.values()) for loads in mine.values())
         down = sum(max(load[1] for load in loads.values()) for loads in mine.values())
-        use = book.use(name)
+        use = book.accounts[name].use()
         assert (use.upstream_left, use.downstream_left) == (trunk.upstream - up, trunk.downstream - down)
         assert book.left(name) == (trunk.upstream - up, trunk.downstream - down)
         assert use.labels_left == 4 - len(mine)
@@ -118,7 +120,7 @@ def test_a_trunk_that_is_not_commissioned_has_nothing_left_to_plan_with() -> Non
     book.attach(residual, {"x": 0})
     book.put(evolve(TRUNKS["x"], commissioned=False))
     assert (residual.upstream, residual.downstream, book.left("x")) == ([0], [0], (0, 0))
-    assert book.use("x").upstream_left == 100, "an operator still sees what is free"
+    assert book.accounts["x"].use().upstream_left == 100, "an operator still sees what is free"
     book.put(TRUNKS["x"])
     assert (residual.upstream, residual.downstream) == ([100], [60])
 
@@ -129,10 +131,10 @@ def test_what_was_never_taken_is_not_given_back() -> None:
     book.take(1, 1, [Tunnel("x", 1, 10, 10)])
     book.credit(2, 1, [Tunnel("x", 1, 10, 10)])
     book.credit(1, 2, [Tunnel("x", 1, 10, 10)])
-    assert book.use("x").upstream_left == 90
+    assert book.accounts["x"].use().upstream_left == 90
     for _ in range(2):
         book.credit(1, 1, [Tunnel("x", 1, 10, 10)])
-    assert (book.use("x").upstream_left, book.use("x").labels_left) == (100, 4)
+    assert (book.accounts["x"].use().upstream_left, book.accounts["x"].use().labels_left) == (100, 4)
 
 
 # -- terminals ------------------------------------------------------------------------------------
@@ -278,3 +280,22 @@ def test_who_holds_what_may_be_asked_while_it_changes() -> None:
         sys.setswitchinterval(before)
     assert ended.is_set()
     assert not book.holders
+
+
+def test_trunks_may_be_listed_while_one_goes() -> None:
+    """Whoever lists them does so in a thread of its own, beside the strand that removes one."""
+
+    class Going(dict[str, TrunkAccount]):
+        def copy(self) -> dict[str, TrunkAccount]:
+            found = dict(self)
+            self.clear()
+            return found
+
+    with World(line(2)) as world:
+        network = world.aggregator("net")
+        book = network.trunkbook  # type: ignore[attr-defined]  # of the kernel's own kind
+        (name,) = book.accounts
+        book.accounts = Going(book.accounts)
+        assert [use.trunk.name for use in network.trunks()] == [name]
+        with pytest.raises(TrunkUnknown):
+            network.trunk(name)

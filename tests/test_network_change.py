@@ -10,6 +10,7 @@ from attrs import evolve
 from dpb_framework.contracts import Service
 from dpb_framework.errors import CircuitTaken, DpbError, NoCapacity, QuotaExceeded, ServiceLogic
 from dpb_framework.model import Change, Segment, Status, Terminal, Tunnel
+from dpb_framework.reply import Reply
 from dpb_framework.testing.world import CALLER, World, line, triangle, two_levels
 
 End = tuple[str, int | None, int, int]
@@ -328,4 +329,30 @@ def test_a_reset_or_release_in_the_middle_of_a_change(stage: str, command: str, 
             world.ask(service.define(new, CALLER))
             world.reach(service, Status.INACTIVE)
             world.release(service)
+        assert world.leftovers() == []
+
+
+def test_an_answer_that_comes_after_a_change_was_given_up_watches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with World(line(2)) as world:
+        service = world.establish("net", *both(10, "t1", "t2"), active=True)
+        watched = [world.network(switch).service(1) for switch in ("s1", "s2")]
+        before = [len(inferior._watchers) for inferior in watched]  # type: ignore[attr-defined]  # of our own kinds
+        # The inferiors answer nothing yet.
+        asked: list[tuple[Reply[Service | None], Service]] = []
+        for inferior in watched:
+            reply: Reply[Service | None] = Reply()
+            asked.append((reply, inferior))
+            network = world.network(inferior.network.name)  # type: ignore[attr-defined]
+            monkeypatch.setattr(network, "find", lambda _, reply=reply: reply)
+        preparing = service.prepare(Segment.of(*both(20, "t1", "t2")), CALLER)
+        world.rest()
+        assert not preparing.settled
+        world.ask(service.abort(CALLER))
+        for reply, inferior in asked:
+            reply.resolve(inferior)
+        world.rest()
+        monkeypatch.undo()
+        world.until(lambda: service.change is Change.NONE)
+        assert [len(inferior._watchers) for inferior in watched] == before  # type: ignore[attr-defined]
+        world.release(service)
         assert world.leftovers() == []

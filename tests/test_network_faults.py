@@ -494,7 +494,9 @@ def test_a_fault_within_an_inferiors_algorithm_ends_the_define_and_holds_nothing
         assert world.leftovers() == []
 
 
-def test_a_fault_within_an_algorithm_does_not_leave_other_services_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_within_an_algorithm_does_not_leave_other_services_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each of several services whose inferior never answers is given up, though planning another way fails for all."""
     with World(ring(4), lines=("s2",)) as world:
         net = world.network("net")
@@ -508,6 +510,7 @@ def test_a_fault_within_an_algorithm_does_not_leave_other_services_waiting(monke
             world.pass_time(60)
         assert [service.status for service in services] == [Status.DORMANT] * 3
         assert [code(service) for service in services] == ["unreachable"] * 3
+        assert all(f"net: service {service.id} is not planned again: " in caplog.text for service in services)
         monkeypatch.undo()
         world.establish("net", *NET)
 

@@ -205,3 +205,25 @@ def test_events_go_on_without_a_gap_after_one_was_not_kept(steps: bool) -> None:
             found = network.events(after)
             assert found is not None
             assert [event.number for event in found] == list(range(after + 1, network.last_event + 1))
+
+
+@NETWORKS
+def test_who_waits_is_told_no_status_that_may_still_turn_out_never_to_have_been(network: str) -> None:
+    with World(line(2), steps=True) as world:
+        service = world.establish(network, *ends(network))
+        world.store.fail_next()
+        activated = service.activate(CALLER)
+        told = service.wait({Status.ACTIVE}, 0)
+        with pytest.raises(CommitFailed):
+            world.ask(activated)
+        assert world.ask(told) is Status.INACTIVE
+
+
+@NETWORKS
+def test_what_was_seen_and_cannot_be_stored_is_logged(network: str, caplog: pytest.LogCaptureFixture) -> None:
+    with World(line(2)) as world:
+        service = world.establish(network, *ends(network))
+        world.store.fail(lambda batch: batch.lazy)
+        world.activate(service)
+        world.store.fail(False)
+        assert f"{network}: what was seen could not be stored: " in caplog.text

@@ -295,7 +295,7 @@ class Aggregator(AggregatorTopology):
         return planning
 
     def _look_at_all(self) -> None:
-        """Take up the inferiors' models; what is new of their shapes is kept with the next commit."""
+        """Take up the inferiors' models; what is new of their shapes is kept with the next decision."""
         for name, inferior in self._inferiors.items():
             model = inferior.model()
             if name in self._models and not model.fragments:
@@ -311,8 +311,8 @@ class Aggregator(AggregatorTopology):
         drops: Drops = (),
         then: Callable[[BaseException | None], None] | None = None,
     ) -> None:
-        """Queue a batch, with what is new of the inferiors' models."""
-        if not self._unsaved:
+        """Queue a batch; one that somebody waits for takes along what is new of the inferiors' models."""
+        if then is None or not self._unsaved:
             super().commit(puts, drops, then)
             return
         unsaved, self._unsaved = self._unsaved, {}
@@ -321,8 +321,7 @@ class Aggregator(AggregatorTopology):
         def kept(error: BaseException | None) -> None:
             if error is not None:
                 self._unsaved = unsaved | self._unsaved
-            if then is not None:
-                then(error)
+            then(error)
 
         super().commit([*puts, *(ModelRecord(self.name, name, model) for name, model in unsaved.items())], drops, kept)
 

@@ -22,7 +22,13 @@ from dpb_framework.networks.aggregatorservice import AggregatorService
 from dpb_framework.networks.base import BaseNetwork
 from dpb_framework.networks.labels import check_ranges
 from dpb_framework.networks.switch import check_labels, check_quotas
-from dpb_framework.networks.topologychange import TopologyChange, narrower_terminal, narrower_trunk
+from dpb_framework.networks.topologychange import (
+    TopologyChange,
+    idle_terminal,
+    idle_trunk,
+    narrower_terminal,
+    narrower_trunk,
+)
 from dpb_framework.networks.trunkbook import TrunkBook
 from dpb_framework.reply import Reply
 
@@ -139,7 +145,7 @@ class AggregatorTopology(BaseNetwork[AggregatorService], AggregatorManagement):
             if old is None:
                 raise TerminalUnknown(self.name, name)
             self.book.check_idle(name)
-            idle = narrower_terminal(old, Terminal(name, ""))
+            idle = idle_terminal(old)
             return TopologyChange(
                 None,
                 [self.event(EventKind.TERMINAL, {"name": name, "present": False})],
@@ -156,13 +162,14 @@ class AggregatorTopology(BaseNetwork[AggregatorService], AggregatorManagement):
 
     def trunks(self) -> Sequence[TrunkUse]:
         """The trunks, by name."""
-        return [self.trunkbook.use(name) for name in sorted(self.trunkbook.accounts.copy())]
+        return [account.use() for _, account in sorted(self.trunkbook.accounts.copy().items())]
 
     def trunk(self, name: str) -> TrunkUse:
         """One trunk. `TrunkUnknown`."""
-        if name not in self.trunkbook.accounts:
+        account = self.trunkbook.accounts.get(name)
+        if account is None:
             raise TrunkUnknown(self.name, name)
-        return self.trunkbook.use(name)
+        return account.use()
 
     def put_trunk(self, trunk: Trunk, caller: Caller, *, new: bool = False) -> Reply[None]:
         """Make or change a trunk."""
@@ -257,7 +264,7 @@ class AggregatorTopology(BaseNetwork[AggregatorService], AggregatorManagement):
             if account.holds:
                 raise TrunkBusy(self.name, name, account.services())
             old = account.trunk
-            idle = narrower_trunk(old, Trunk(name, old.end, old.start, 0, 0))
+            idle = idle_trunk(old)
             return TopologyChange(
                 None,
                 [self.event(EventKind.TRUNK, {"name": name, "present": False})],

@@ -242,18 +242,8 @@ class AttemptingService(DrivenService["Aggregator"]):
             return
         for number in list(self._attempts):
             self._credit(number)
-        self._asked = self._chosen = None
         self._lingering = []
-        self.rehold()
-        self._conditions = ()
-        if releasing:
-            self._status = Status.RELEASED
-            self.network.forget(self)
-        elif self._desired is Desired.DORMANT:  # a release may have come in between
-            self._status = Status.DORMANT
-        self._changed()
-        self.advance()
-        self._perform_waiting()
+        self._end(releasing)
 
     def at_once(self, inferior: str) -> None:
         """Ask *inferior* again at once for whatever it did not answer."""

@@ -191,6 +191,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
             self._number_again(events)
         if then is not None:
             self.strand.post(partial(then, error))
+        elif error is not None:
+            self._not_stored(error)
         if events and error is None and self._take_note(events):
             self._outbox.hand_over(partial(self._tell, events), self.runtime)
 
@@ -206,11 +208,14 @@ class BaseNetwork(NetworkKind, Generic[S]):
         if then is not None:
             tasks.append((self.strand, partial(then, settled.error)))
         elif settled.error is not None:
-            _logger.error("%s: what was seen could not be stored: %s", self.name, settled.error)
+            self._not_stored(settled.error)
         if settled.error is None and events and self._take_note(events):
             tasks.append((self._outbox, partial(self._tell, events)))
         if tasks:
             Strand.hand_over_together(tasks, self.runtime)
+
+    def _not_stored(self, error: BaseException) -> None:
+        _logger.error("%s: what was seen could not be stored: %s", self.name, error)
 
     def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:
         """Make the next event, to be put into the batch that it tells of."""

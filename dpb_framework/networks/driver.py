@@ -344,6 +344,20 @@ class DrivenService(ToldService[N], Generic[N]):
         self.network.commit([self.record(), self._event(), *puts], drops)
         self._changed()
 
+    def _end(self, releasing: bool) -> None:
+        """Nothing is held elsewhere any more, and it is durable that the segment, or the service, is forgotten."""
+        self._asked = self._chosen = None
+        self.rehold()
+        self._conditions = ()
+        if releasing:
+            self._status = Status.RELEASED
+            self.network.forget(self)
+        else:
+            self._status = Status.DORMANT
+        self._changed()
+        self.advance()
+        self._perform_waiting()
+
     def _succeeded(self) -> None:
         """A change succeeds: what did not succeed before is no news any more, unless it is why the service failed."""
         if self._status is not Status.FAILED:

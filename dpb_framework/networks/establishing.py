@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from dpb_framework.contracts import Record, Role
-from dpb_framework.errors import DpbError, NoCapacity
+from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid
 from dpb_framework.model import (
     Caller,
     Circuit,
@@ -29,6 +30,8 @@ from dpb_framework.networks.part import Part
 
 if TYPE_CHECKING:
     from dpb_framework.networks.aggregator import Aggregator
+
+_logger = logging.getLogger("dpb.networks")
 
 
 class EstablishingService(AttemptingService):
@@ -132,6 +135,9 @@ class EstablishingService(AttemptingService):
         try:
             chosen = network.book.resolve(self._id, self._asked, avoid=self._out.circuits)
             plan = network.planning().plan(chosen, self._out)
+        except PlanInvalid as error:
+            _logger.error("%s: service %d is not planned again: %s", network.name, self._id, error)
+            return None
         except DpbError:
             return None  # what the inferior said tells more than that there is no other way
         again = self._new_attempt(plan, Role.CURRENT)

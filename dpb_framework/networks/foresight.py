@@ -172,7 +172,7 @@ class Foresight:
 def _shares(plan: Plan, book: TrunkBook) -> tuple[Share, ...]:
     shares = []
     for tunnel in sorted(plan.tunnels, key=lambda t: t.trunk):
-        use = book.use(tunnel.trunk)
+        use = book.accounts[tunnel.trunk].use()
         shares.append(
             Share(
                 tunnel.trunk,

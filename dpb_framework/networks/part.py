@@ -37,6 +37,7 @@ class Part:
         "_absent",
         "_again",
         "_cancel",
+        "_let_go",
         "_removing",
         "_tries",
         "_unwatch",
@@ -78,6 +79,7 @@ class Part:
         self._again = True
         self._removing = False
         self._absent = not touched
+        self._let_go = False
         self._cancel: Callable[[], None] = nothing
         self._unwatch: Callable[[], None] = nothing
 
@@ -148,7 +150,8 @@ class Part:
     def _take(self, service: Service) -> None:
         self._unwatch()
         self.service = service
-        self._unwatch = service.watch(self.owner.poked)
+        if not self._let_go:  # the answer may come after that
+            self._unwatch = service.watch(self.owner.poked)
 
     def _forgotten(self) -> None:
         self._unwatch()
@@ -264,12 +267,14 @@ class Part:
 
     def let_go(self) -> None:
         """Stop watching: another attempt takes the inferior's service over."""
+        self._let_go = True
         self._cancel()
         self._unwatch()
         self._unwatch = nothing
 
     def take_back(self) -> None:
         """Watch again: `let_go` was part of a decision that was not kept."""
+        self._let_go = False
         if self.service is not None and self._unwatch is nothing:
             self._unwatch = self.service.watch(self.owner.poked)
             self._again = True

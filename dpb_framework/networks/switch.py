@@ -35,7 +35,7 @@ from dpb_framework.model import (
 from dpb_framework.networks.base import BaseNetwork
 from dpb_framework.networks.contact import Contact
 from dpb_framework.networks.switchservice import SwitchService
-from dpb_framework.networks.topologychange import TopologyChange, narrower_terminal
+from dpb_framework.networks.topologychange import TopologyChange, idle_terminal, narrower_terminal
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import nothing
 
@@ -253,7 +253,7 @@ class Switch(BaseNetwork[SwitchService], SwitchManagement):
                 None,
                 [self.event(EventKind.TERMINAL, {"name": name, "present": False})],
                 [(TerminalRecord, (self.name, name))],
-                until=partial(self._put, narrower_terminal(old, Terminal(name, ""))),
+                until=partial(self._put, idle_terminal(old)),
                 after=gone,
                 back=partial(self._put, old),
             )

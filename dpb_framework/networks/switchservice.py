@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dpb_framework.contracts import Bridge, Key, Record, Role, ServiceRecord
+from dpb_framework.contracts import Bridge, Capability, Key, Record, Role, ServiceRecord
 from dpb_framework.errors import DpbError, FabricRefused, PortDown, Refused, Unreachable
 from dpb_framework.model import Caller, Change, Condition, Desired, Fault, Segment, Status, Step, TrafficFlow
 from dpb_framework.networks.driver import DrivenService
@@ -276,17 +276,8 @@ class SwitchService(DrivenService["Switch"]):
             self.network.runtime.later(RETRY[0], lambda: self.network.strand.post(self._retry))
             self._perform_waiting()
             return
-        self._asked = self._chosen = self._leaving = None
-        self.rehold()
-        if releasing:
-            self._status = Status.RELEASED
-            self.network.forget(self)
-        elif self._desired is Desired.DORMANT:  # a release may have come in between
-            self._status = Status.DORMANT
-        self._conditions = ()
-        self._changed()
-        self.advance()
-        self._perform_waiting()
+        self._leaving = None
+        self._end(releasing)
 
     def _tell_conditions(self, wanted: Bridge | None, differs: bool) -> None:
         network = self.network
@@ -314,5 +305,5 @@ class SwitchService(DrivenService["Switch"]):
         self._set_conditions(conditions)
 
 
-_ALL = 5
+_ALL = len(Capability)
 """How many capabilities there are: a fabric that has them all leaves nothing to tell."""

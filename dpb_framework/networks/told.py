@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve
 
-from dpb_framework.contracts import Cancel, EventRecord, Key, Record, Role, SegmentRecord, Service, ServiceRecord
+from dpb_framework.contracts import EventRecord, Key, Record, Role, SegmentRecord, ServiceRecord
+from dpb_framework.followed import FollowedService
 from dpb_framework.model import (
     REACHABLE,
     Change,
@@ -22,27 +20,14 @@ from dpb_framework.model import (
     ServiceView,
     Status,
 )
-from dpb_framework.reply import Reply
-from dpb_framework.runtime import nothing
 
 if TYPE_CHECKING:
     from dpb_framework.networks.base import BaseNetwork
 
-_logger = logging.getLogger("dpb.networks")
-
-_watching = threading.Lock()
-
 N = TypeVar("N", bound="BaseNetwork[Any]")
-Undo = Callable[[], None]
-_WISH = {
-    Status.DORMANT: Desired.DORMANT,
-    Status.INACTIVE: Desired.INACTIVE,
-    Status.ACTIVE: Desired.ACTIVE,
-    Status.RELEASED: Desired.RELEASED,
-}
 
 
-class ToldService(Service, Generic[N]):
+class ToldService(FollowedService, Generic[N]):
     """The state of a service of this broker: what its users are told of it, and what is stored."""
 
     # Defaults stand with the class: services are made by the dozen in each define, and most of these never change.
@@ -59,14 +44,16 @@ class ToldService(Service, Generic[N]):
     _committing = False
     _finishing = False
     """Whether the commit is awaited that forgets the segment, or the service."""
-    _watchers: tuple[Callable[[Service], None], ...] = ()
-    _waiters: tuple[tuple[frozenset[Status], Reply[Status]], ...] = ()
 
     def __init__(self, network: N, id: int, handle: str | None, owner: str) -> None:
         self.network = network
         self._id = id
         self._handle = handle
         self.owner = owner
+
+    @property
+    def _home(self) -> N:
+        return self.network
 
     # -- what is told: what is kept; while a decision is being committed, what was so before it
 
@@ -132,51 +119,6 @@ class ToldService(Service, Generic[N]):
             self._conditions,
         )
 
-    def watch(self, listener: Callable[[Service], None]) -> Cancel:
-        """Call *listener* after each change."""
-        with _watching:
-            self._watchers = (*self._watchers, listener)
-
-        def cancel() -> None:
-            with _watching:
-                self._watchers = tuple(w for w in self._watchers if w is not listener)
-
-        return cancel
-
-    def wait(self, statuses: Collection[Status], timeout: float | None = None) -> Reply[Status]:
-        """Wait for one of *statuses*."""
-        reply: Reply[Status] = Reply()
-        # Handed over: whoever waits may be an event loop, which must not run what else is on the strand.
-        network = self.network
-        network.strand.hand_over(partial(self._wait, frozenset(statuses), timeout, reply), network.runtime)
-        return reply
-
-    def _wait(self, statuses: frozenset[Status], timeout: float | None, reply: Reply[Status]) -> None:
-        if self._answers(statuses):
-            reply.resolve(self._status)
-            return
-        if timeout is not None and timeout <= 0:
-            reply.resolve(self._status)
-            return
-        network, entry = self.network, (statuses, reply)
-        self._waiters = (*self._waiters, entry)
-
-        def forget() -> None:
-            self._waiters = tuple(waiting for waiting in self._waiters if waiting is not entry)
-
-        def over() -> None:
-            forget()
-            reply.resolve(self._status)
-
-        cancel = nothing if timeout is None else network.runtime.later(timeout, lambda: network.strand.post(over))
-
-        def settled(_: Reply[Status]) -> None:
-            cancel()
-            if entry in self._waiters:  # abandoned by whoever waited
-                network.strand.hand_over(forget, network.runtime)
-
-        reply.then(settled)
-
     def _answers(self, statuses: Collection[Status]) -> bool:
         status = self._status
         if status in statuses or status is Status.RELEASED:
@@ -191,18 +133,10 @@ class ToldService(Service, Generic[N]):
 
     def _changed(self) -> None:
         """Tell watchers and waiters that something of what is told has changed."""
-        for watcher in self._watchers:
-            try:
-                watcher(self)
-            except Exception:  # a faulty watcher must not stop the service
-                _logger.exception("%s: a watcher of service %d failed", self.network.name, self._id)
+        if self._watchers:
+            self._tell_watchers()
         if self._waiters:
-            waiting, self._waiters = self._waiters, ()
-            answered = {statuses: self._answers(statuses) for statuses in {statuses for statuses, _ in waiting}}
-            self._waiters = tuple(entry for entry in waiting if not answered[entry[0]])
-            for statuses, reply in waiting:
-                if answered[statuses]:
-                    reply.resolve(self._status)
+            self._tell_waiters()
 
     # -- records
 

@@ -91,10 +91,20 @@ class TopologyChanges:
         self._network.commit(change.puts, change.drops, kept)
 
 
+def idle_terminal(terminal: Terminal) -> Terminal:
+    """The terminal as it is while it is on its way out: nothing can be had there."""
+    return evolve(terminal, labels=())
+
+
+def idle_trunk(trunk: Trunk) -> Trunk:
+    """The trunk as it is while it is on its way out: nothing goes through it."""
+    return evolve(trunk, commissioned=False)
+
+
 def narrower_terminal(old: Terminal, new: Terminal) -> Terminal:
     """The terminal that offers no more than either; none of its labels where the two lead to different places."""
     if old.place != new.place:
-        return evolve(old, labels=())
+        return idle_terminal(old)
     return evolve(
         old,
         ingress_quota=_least(old.ingress_quota, new.ingress_quota),
@@ -115,7 +125,7 @@ def _least(one: int | None, other: int | None) -> int | None:
 def narrower_trunk(old: Trunk, new: Trunk) -> Trunk:
     """The trunk that offers no more than either; nothing where the two have different ends."""
     if (old.start, old.end) != (new.start, new.end):
-        return evolve(old, commissioned=False)
+        return idle_trunk(old)
     return evolve(
         old,
         upstream=min(old.upstream, new.upstream),

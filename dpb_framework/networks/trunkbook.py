@@ -39,6 +39,17 @@ class TrunkAccount:
         """Who holds something of it."""
         return tuple(sorted({service for service, _ in self.holds.copy()}))
 
+    def use(self) -> TrunkUse:
+        """Describe it and what is left of it. May be asked by any thread."""
+        trunk = self.trunk
+        return TrunkUse(
+            trunk,
+            trunk.upstream - self.upstream_held,
+            trunk.downstream - self.downstream_held,
+            self.labels.free,
+            self.services(),
+        )
+
 
 class TrunkBook:
     """All trunks of an aggregator. Its methods are called on the aggregator's strand only."""
@@ -75,18 +86,6 @@ class TrunkBook:
     def remove(self, name: str) -> None:
         """Forget a trunk that nobody holds."""
         del self.accounts[name]
-
-    def use(self, name: str) -> TrunkUse:
-        """Describe one trunk and what is left of it."""
-        account = self.accounts[name]
-        trunk = account.trunk
-        return TrunkUse(
-            trunk,
-            trunk.upstream - account.upstream_held,
-            trunk.downstream - account.downstream_held,
-            account.labels.free,
-            account.services(),
-        )
 
     def attach(self, residual: Residual, edges: dict[str, int]) -> None:
         """Show what is left in *residual* from now on; *edges* tells the index of each trunk's edge."""
