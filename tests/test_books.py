@@ -20,7 +20,7 @@ from dpb_framework.errors import (
     TerminalUnknown,
     TrunkUnknown,
 )
-from dpb_framework.model import LabelRange, Segment, Terminal, Totals, Trunk, Tunnel
+from dpb_framework.model import Circuit, End, LabelRange, Segment, Terminal, Totals, TrafficFlow, Trunk, Tunnel
 from dpb_framework.networks.terminalbook import TerminalBook
 from dpb_framework.networks.trunkbook import TrunkAccount, TrunkBook
 from dpb_framework.testing.world import World, line
@@ -299,3 +299,13 @@ def test_trunks_may_be_listed_while_one_goes() -> None:
         assert [use.trunk.name for use in network.trunks()] == [name]
         with pytest.raises(TrunkUnknown):
             network.trunk(name)
+
+
+def test_many_open_ends_of_one_terminal_are_chosen_in_one_look() -> None:
+    book = TerminalBook("net")
+    book.put(Terminal("t", "s1:t", labels=((1, 4094),)))
+    looked: list[Circuit] = []
+    ends = [End(Circuit("t", 7), TrafficFlow(1, 1))] + [End(Circuit("t", None), TrafficFlow(1, 1))] * 1000
+    chosen = book.resolve(1, Segment(ends), also=lambda circuit: looked.append(circuit))
+    assert len({end.circuit for end in chosen.ends}) == 1001
+    assert len(looked) == 1 + 1001, "each label once, and the one that was asked for"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from dpb_framework.errors import (
@@ -145,34 +145,41 @@ class TerminalBook:
     ) -> Segment:
         chosen = {end.circuit for end in segment.ends if end.circuit.label is not None}
         mine = [e.circuit for held in self._held.get(service, _NOTHING).segments for e in held.ends]
+        # Each terminal's are looked through once, however many ends are there.
+        candidates: dict[str, Iterator[Circuit]] = {}
         ends: list[End] = []
         for end in segment.ends:
             circuit = end.circuit
             if circuit.label is None:
-                own = (c for c in mine if c.terminal == circuit.terminal and c not in chosen and c not in avoid)
-                circuit = next(own, None) or self._free(circuit.terminal, chosen, avoid, also)
+                name = circuit.terminal
+                if name not in candidates:
+                    candidates[name] = self._candidates(name, mine, avoid, also)
+                found = next((c for c in candidates[name] if c not in chosen), None)
+                if found is None:
+                    raise LabelsUnavailable(self._network, name)
+                circuit = found
                 chosen.add(circuit)
                 end = End(circuit, end.flow)
             ends.append(end)
         return Segment(ends, segment.constraints)
 
-    def _free(
+    def _candidates(
         self,
         name: str,
-        chosen: Collection[Circuit],
+        mine: Collection[Circuit],
         avoid: Collection[Circuit],
         also: Callable[[Circuit], int | None] | None,
-    ) -> Circuit:
+    ) -> Iterator[Circuit]:
+        """The circuits of a terminal that can be chosen: those that the service has there, then the free ones."""
+        yield from (c for c in mine if c.terminal == name and c not in avoid)
         taken = self._labels[name]
         for first, last in self.terminals[name].labels:
             for label in range(first, last + 1):
                 if label in taken:
                     continue
                 circuit = Circuit(name, label)
-                if circuit in chosen or circuit in avoid or (also is not None and also(circuit) is not None):
-                    continue
-                return circuit
-        raise LabelsUnavailable(self._network, name)
+                if circuit not in avoid and (also is None or also(circuit) is None):
+                    yield circuit
 
     def _check_quota(self, service: int, segment: Segment) -> None:
         shares = _shares((*self._held.get(service, _NOTHING).segments, segment))
