@@ -6,7 +6,6 @@ makes one service, an id that means another service by now is noticed, and what 
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -15,14 +14,12 @@ from typing import Any
 from dpb_osm import points as translate
 from dpb_osm.account import read_account
 from dpb_osm.base import ConnectorBase, ConnectorError, fault
+from dpb_osm.cleaner import Cleaner
 from dpb_osm.client import Client
 from dpb_osm.status import explain, told
 
 PREFIX = "osm-"
 """How the handles of connectivity services begin."""
-
-CLEANING = 600.0
-"""For how many seconds what could not be taken back at once is tried again."""
 
 
 class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, where RO is
@@ -39,6 +36,7 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         self._account = read_account(wim, account, config)
         self._client = Client(self._account)
         self._known: str | None = self._account.network
+        self._cleaner = Cleaner(self._sweep, self.logger)
 
     # -- what RO calls
 
@@ -59,15 +57,17 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         bandwidth = kwargs.get("bandwidth")
         wanted = translate.segment(self._account, kind, connection_points, bandwidth)
         service_uuid = str(uuid.uuid4())
-        body = {"handle": PREFIX + service_uuid, "segment": wanted, "activate": True}
+        handle = PREFIX + service_uuid
+        body = {"handle": handle, "segment": wanted, "activate": True}
         network = self._network()
+        lost: list[str] = []
         try:
-            service = self._client.ask("POST", "networks", network, "services", body=body)
+            service = self._client.ask("POST", "networks", network, "services", body=body, lost=lost)
             service = self._await(network, service["id"], "ACTIVE", "FAILED")
             if service["status"] in ("DORMANT", "FAILED", "RELEASED"):
                 raise fault(explain(service), 409)
-        except BaseException:
-            self._take_back(network, PREFIX + service_uuid)
+        except BaseException as error:
+            self._take_back(network, handle, late=bool(lost) or not isinstance(error, ConnectorError))
             raise
         info = self._info(network, service, kind, connection_points, wanted, bandwidth)
         return service_uuid, info
@@ -120,7 +120,7 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         network = self._network()
         services = self._services(network)
         for service in services:
-            self._client.ask("DELETE", "networks", network, "services", service["id"])
+            self._drop(network, service["id"])
         for service in services:
             self._await(network, service["id"], "RELEASED")
 
@@ -194,8 +194,12 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
                 return  # it is decided and durable: the broker goes on, and the status tells
             time.sleep(0.02)
 
-    def _release(self, network: str, service: int) -> None:
+    def _drop(self, network: str, service: int) -> None:
+        """Have the service released; the broker sees to it from then on."""
         self._client.ask("DELETE", "networks", network, "services", service)
+
+    def _release(self, network: str, service: int) -> None:
+        self._drop(network, service)
         self._await(network, service, "RELEASED")
 
     def _info(
@@ -213,19 +217,28 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
 
     # -- the way back
 
-    def _take_back(self, network: str, handle: str) -> None:
-        """Release whatever has that handle: at once, or in the background when the broker is away."""
-        if not self._quietly(lambda: self._release_handle(network, handle)):
-            self.logger.warning("%s may be left in network %s; it is released when the broker is back", handle, network)
-            threading.Thread(target=self._clean, args=(network, handle), name=f"clean-{handle}", daemon=True).start()
+    def _take_back(self, network: str, handle: str, *, late: bool) -> None:
+        """Release whatever has that handle at once; if the broker is away or it may yet come, in the background."""
+        clean = self._quietly(lambda: self._release_handle(network, handle))
+        if late or not clean:
+            self.logger.warning("%s may be left in network %s; it is released when it is found", handle, network)
+            self._cleaner.add(handle, once=not late)
 
-    def _clean(self, network: str, handle: str) -> None:
-        deadline = time.monotonic() + CLEANING
-        while time.monotonic() < deadline:
-            if self._quietly(lambda: self._release_handle(network, handle)):
-                return
-            time.sleep(1.0)
-        self.logger.error("%s was not released in network %s: `dpb service list` shows it", handle, network)
+    def _sweep(self, handles: frozenset[str]) -> frozenset[str]:
+        """Release what has one of *handles*; return those of which nothing is left. Never waits for devices."""
+        network = self._network()
+        left: set[str] = set(handles)
+
+        def look() -> None:
+            found = self._services(network, next(iter(handles)) if len(handles) == 1 else PREFIX)
+            left.intersection_update(service["handle"] for service in found)
+            for service in found:
+                if service["handle"] in left:
+                    self._drop(network, service["id"])
+                    left.remove(service["handle"])
+
+        self._quietly(look)
+        return handles.difference(left)
 
     def _release_handle(self, network: str, handle: str) -> None:
         for service in self._services(network, handle):

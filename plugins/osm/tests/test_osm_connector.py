@@ -201,6 +201,18 @@ def test_a_broker_that_goes_away_in_a_create_keeps_nothing_when_it_is_back(world
     eventually(world.nothing_left, "what an interrupted create left behind was not taken back")
 
 
+def test_a_create_that_takes_effect_late_is_taken_back(world, wire):
+    """That nothing was found says nothing while the request may still be under way."""
+    connector = connect(wire.url, timeout=0.5, patience=0.1, network="wan")
+    wire.open.clear()
+    refused(503, connector.create_connectivity_service, "ELINE", [point("ams"), point("lon")])
+    eventually(lambda: len(wire.requests) > 3, "it is not looked for any more")
+    assert world.nothing_left()
+    wire.open.set()
+    eventually(lambda: wire.orders, "the request did not arrive")
+    eventually(world.nothing_left, "what a late request made was not taken back")
+
+
 def test_a_broker_that_restarts_meanwhile_is_waited_for(world):
     connector = connect(world.url)
     uuid, info = connector.create_connectivity_service("ELINE", [point("ams"), point("lon")])
