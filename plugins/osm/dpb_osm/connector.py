@@ -66,11 +66,10 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
             service = self._await(network, service["id"], "ACTIVE", "FAILED")
             if service["status"] in ("DORMANT", "FAILED", "RELEASED"):
                 raise fault(explain(service), 409)
+            return service_uuid, self._info(network, service, kind, connection_points, wanted, bandwidth)
         except BaseException as error:
             self._take_back(network, handle, late=bool(lost) or not isinstance(error, ConnectorError))
             raise
-        info = self._info(network, service, kind, connection_points, wanted, bandwidth)
-        return service_uuid, info
 
     def get_connectivity_service_status(
         self, service_uuid: str, conn_info: Mapping[str, Any] | None = None

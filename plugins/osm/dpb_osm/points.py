@@ -89,12 +89,14 @@ def _take(free: list[dict[str, Any]], terminal: str, label: int | None) -> int |
 def _point(point: Any, i: int) -> tuple[str, int | None]:
     if not isinstance(point, Mapping) or not point.get("service_endpoint_id"):
         raise fault(f"connection_points[{i}].service_endpoint_id: an end point has no name", 400)
+    path = f"connection_points[{i}].service_endpoint_encapsulation_info"
     info = point.get("service_endpoint_encapsulation_info") or {}
+    if not isinstance(info, Mapping):
+        raise fault(f"{path}: expected a table, got {type(info).__name__}", 400)
     kind = point.get("service_endpoint_encapsulation_type")
     if kind not in (None, "", "dot1q", "none"):
         raise fault(f"connection_points[{i}].service_endpoint_encapsulation_type: {kind!r}; the broker has dot1q", 400)
-    vlan = info.get("vlan") if isinstance(info, Mapping) else None
-    return str(point["service_endpoint_id"]), _vlan(vlan, f"connection_points[{i}].service_endpoint_encapsulation_info")
+    return str(point["service_endpoint_id"]), _vlan(info.get("vlan"), path)
 
 
 def _vlan(value: Any, path: str) -> int | None:

@@ -153,6 +153,22 @@ def test_no_capacity_is_a_conflict_and_leaves_nothing(world, connector):
     assert world.nothing_left()
 
 
+def test_a_fault_after_the_service_was_made_leaves_nothing_either(world, connector):
+    """What RO hands over is read once more for what it keeps, and need not be what it was."""
+    points = [point("ams"), point("lon")]
+
+    class Named(str):
+        def __str__(self):
+            if world.rest("GET", "wan/services")["services"]:
+                raise RuntimeError("not now")
+            return "vim-par"
+
+    points[1]["service_endpoint_id"] = Named("vim-par")
+    with pytest.raises(RuntimeError):
+        connector.create_connectivity_service("ELINE", points)
+    assert world.nothing_left()
+
+
 def test_an_edit_that_is_refused_leaves_the_service_as_it_is(world, connector):
     uuid, info = connector.create_connectivity_service("ELINE", [point("ams", 10), point("lon", 10)])
     for trunk in ("lon-par", "par-ams"):

@@ -126,6 +126,11 @@ def test_what_the_broker_chose_is_kept_for_each_point():
         ("ELAN", [point("a")], "connection_points: ELAN joins at least two"),
         ("ELAN", None, "connection_points"),
         ("ELAN", [point("a"), {}], "connection_points[1].service_endpoint_id"),
+        (
+            "ELAN",
+            [point("a"), {**point("b"), "service_endpoint_encapsulation_info": "vlan"}],
+            "connection_points[1].service_endpoint_encapsulation_info",
+        ),
         ("ELAN", [point("a"), point("b", "x")], "connection_points[1].service_endpoint_encapsulation_info.vlan"),
         ("ELAN", [point("a"), point("b", True)], "connection_points[1].service_endpoint_encapsulation_info.vlan"),
         ("ELAN", [point("a"), point("b", 1, "vxlan")], "connection_points[1].service_endpoint_encapsulation_type"),
