@@ -1,7 +1,8 @@
 """What a connector is constructed with, read once: where the broker is, who asks, and what each end point is there.
 
 Pure: contacts nobody. RO's current interface passes the WIM's record twice and its configuration; release 5
-passes the WIM, the account (with `passwd`, and a configuration of its own) and a configuration.
+passes the WIM, the account (with `passwd`, and a configuration of its own) and a configuration, rows of a database
+in which a configuration is YAML text.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class Account(NamedTuple):
 
 def read_account(wim: Any, wim_account: Any, config: Any) -> Account:
     """Return what the three arguments of RO say together. Raises RO's error (400) with the key that is wrong."""
-    wim, account = _table(wim, "wim"), _table(wim_account, "wim_account")
+    wim, account = read_table(wim, "wim"), read_table(wim_account, "wim_account")
     settings: dict[str, Any] = {}
     for source in (wim.get("config"), account.get("config"), config):
-        settings.update(_table(source, "config"))
+        settings.update(read_table(source, "config"))
     url, network = _address(wim.get("wim_url") or wim.get("url") or account.get("wim_url"))
     return Account(
         url=url,
@@ -78,7 +79,7 @@ def _end_points(settings: Mapping[str, Any]) -> dict[str, EndPoint]:
     found: dict[str, EndPoint] = {}
     for i, entry in enumerate(listed):
         path = f"wim_port_mapping[{i}]"
-        entry = _table(entry, path)
+        entry = read_table(entry, path)
         name = entry.get("service_endpoint_id") or entry.get("wan_service_endpoint_id")
         if name is None:
             raise fault(f"{path}.service_endpoint_id: an end point of the mapping has no name", 400)
@@ -92,10 +93,7 @@ def _end_points(settings: Mapping[str, Any]) -> dict[str, EndPoint]:
 
 
 def _info(entry: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    value = entry.get("service_mapping_info") or entry.get("wan_service_mapping_info") or {}
-    if isinstance(value, str):  # release 5 keeps it as text
-        value = _parsed(value, path)
-    return _table(value, path)
+    return read_table(entry.get("service_mapping_info") or entry.get("wan_service_mapping_info"), path)
 
 
 def _parsed(text: str, path: str) -> Any:
@@ -113,7 +111,10 @@ def _parsed(text: str, path: str) -> Any:
         raise fault(f"{path}: is neither JSON nor YAML: {' '.join(str(error).split())}", 400) from None
 
 
-def _table(value: Any, path: str) -> Mapping[str, Any]:
+def read_table(value: Any, path: str) -> Mapping[str, Any]:
+    """Return a table, or the one that a text says in JSON or YAML; nothing is an empty one."""
+    if isinstance(value, str):
+        value = _parsed(value, path) if value.strip() else None
     if value is None:
         return {}
     if not isinstance(value, Mapping):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dpb_osm import points as translate
-from dpb_osm.account import read_account
+from dpb_osm.account import read_account, read_table
 from dpb_osm.base import ConnectorBase, ConnectorError, fault
 from dpb_osm.cleaner import Cleaner
 from dpb_osm.client import Client
@@ -32,8 +32,8 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
 
     def __init__(self, wim: Any, wim_account: Any = None, config: Any = None, logger: Any = None) -> None:
         account = wim if wim_account is None else wim_account
-        super().__init__(wim, account, config, logger)
         self._account = read_account(wim, account, config)
+        super().__init__(wim, account, read_table(config, "config"), logger)  # RO's base reads a table only
         self._client = Client(self._account)
         self._known: str | None = self._account.network
         self._cleaner = Cleaner(self._sweep, self.logger)

@@ -106,9 +106,12 @@ def test_only_services_of_this_interface_are_cleared(world, connector):
     assert [s["id"] for s in world.rest("GET", "wan/services")["services"]] == [kept["id"]]
 
 
-def test_release_5_drives_the_same_class(world):
+@pytest.mark.parametrize("text", [False, True])
+def test_release_5_drives_the_same_class(world, text):
     connector = DpbConnector(
-        {"wim_url": f"{world.url}/network/wan"}, {"user": "u", "passwd": "p", "config": {}}, CONFIG
+        {"wim_url": f"{world.url}/network/wan"},
+        {"user": "u", "passwd": "p", "config": "" if text else {}},
+        json.dumps(CONFIG) if text else CONFIG,
     )
     points = [
         {**point("ams"), "service_endpoint_id": "ams"},

@@ -33,6 +33,13 @@ def test_release_5_gives_an_account_with_a_configuration_of_its_own():
     assert account[:4] == ("http://broker:4753", "wan", "osm", "secret")
 
 
+@pytest.mark.parametrize("empty", [None, "", " \n", "null"])
+def test_a_configuration_may_be_text_as_in_the_database_or_empty(empty):
+    pytest.importorskip("yaml")  # RO has it
+    account = read_account({**URL, "config": "network: wan\ntimeout: 5\n"}, {"config": empty}, '{"bandwidth": 7}')
+    assert (account.network, account.timeout, account.ingress) == ("wan", 5.0, 7.0)
+
+
 @pytest.mark.parametrize("url", ["http://broker/network/wan", "http://broker/network/wan/"])
 def test_the_network_may_stand_in_the_url_as_the_first_broker_had_it(url):
     assert read_account({"wim_url": url}, None, None)[:2] == ("http://broker", "wan")
@@ -72,6 +79,8 @@ def test_the_port_mapping_gives_terminals_and_rates(name):
         (URL, {"ingress": float("nan")}, "config.ingress"),
         (URL, {"timeout": 0}, "config.timeout"),
         (URL, ["network"], "config"),
+        (URL, "network", "config"),
+        (URL, "{network", "config"),
     ],
 )
 def test_what_is_wrong_with_a_configuration_is_named(wim, config, named):
