@@ -8,7 +8,7 @@ in which a configuration is YAML text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -73,27 +73,31 @@ def _address(value: Any) -> tuple[str, str | None]:
 
 
 def _end_points(settings: Mapping[str, Any]) -> dict[str, EndPoint]:
-    listed = settings.get("wim_port_mapping") or settings.get("service_endpoint_mapping") or ()
-    if not isinstance(listed, Sequence) or isinstance(listed, str):
-        raise fault("wim_port_mapping: expected a list of end points", 400)
+    key = "wim_port_mapping" if settings.get("wim_port_mapping") else "service_endpoint_mapping"
     found: dict[str, EndPoint] = {}
-    for i, entry in enumerate(listed):
-        path = f"wim_port_mapping[{i}]"
-        entry = read_table(entry, path)
+    for entry, path in _entries(settings.get(key), "wim_port_mapping"):
         name = entry.get("service_endpoint_id") or entry.get("wan_service_endpoint_id")
-        if name is None:
-            raise fault(f"{path}.service_endpoint_id: an end point of the mapping has no name", 400)
-        info = _info(entry, f"{path}.service_mapping_info")
+        if not name:  # RO asks for end points by name: this one is for others, and no reason to refuse them all
+            continue
+        path = f"{path}.service_mapping_info"
+        info = read_table(entry.get("service_mapping_info") or entry.get("wan_service_mapping_info"), path)
         found[str(name)] = EndPoint(
             _text(info, "terminal") or _text(info, "terminal-name") or str(name),
-            _rate(info, f"{path}.service_mapping_info", "ingress", "bandwidth"),
-            _rate(info, f"{path}.service_mapping_info", "egress", "bandwidth"),
+            _rate(info, path, "ingress", "bandwidth"),
+            _rate(info, path, "egress", "bandwidth"),
         )
     return found
 
 
-def _info(entry: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    return read_table(entry.get("service_mapping_info") or entry.get("wan_service_mapping_info"), path)
+def _entries(listed: Any, path: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The entries of a port mapping and where they stand: RO has one list, release 5 one for each datacentre."""
+    if listed and (not isinstance(listed, Sequence) or isinstance(listed, str)):
+        raise fault(f"{path}: expected a list of end points", 400)
+    for i, entry in enumerate(listed or ()):
+        here = f"{path}[{i}]"
+        entry = read_table(entry, here)
+        yield entry, here
+        yield from _entries(entry.get("pop_wan_mappings"), f"{here}.pop_wan_mappings")
 
 
 def _parsed(text: str, path: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from dpb_osm import points
@@ -62,6 +63,37 @@ def test_the_port_mapping_gives_terminals_and_rates(name):
     }
 
 
+def test_an_entry_without_a_name_is_passed_over():
+    """It may be another connector's, or a row of release 5 that has none."""
+    mapping = [
+        {"device_id": "d", "switch_dpid": "1", "switch_port": 2, "service_mapping_info": {"bandwidth": "much"}},
+        {"wan_service_endpoint_id": None, "wan_service_mapping_info": None},
+        {},
+        {"service_endpoint_id": "a"},
+    ]
+    assert read_account(URL, URL, {"wim_port_mapping": mapping}).end_points == {"a": EndPoint("a")}
+
+
+def test_a_mapping_may_be_grouped_by_datacentre_as_release_5_has_it():
+    mapping = [
+        {"datacenter_name": "site1", "pop_wan_mappings": [{"service_endpoint_id": "a"}, {"service_endpoint_id": "b"}]},
+        {"datacenter_name": "site2", "pop_wan_mappings": None},
+        {"service_endpoint_id": "c"},
+    ]
+    assert sorted(read_account(URL, URL, {"wim_port_mapping": mapping}).end_points) == ["a", "b", "c"]
+
+
+def test_the_readmes_mapping_is_as_ro_and_lcm_read_it():
+    yaml = pytest.importorskip("yaml")
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    mapping = yaml.safe_load(readme.partition("```yaml\n")[2].partition("```")[0])
+    assert all(entry["datacenter_id"] for entry in mapping)
+    assert read_account(URL, URL, {"wim_port_mapping": mapping}).end_points == {
+        "site1-uplink": EndPoint("site1-opst", 50.0, 400.0),
+        "site2-uplink": EndPoint("site2-opst", 20.0, 20.0),
+    }
+
+
 @pytest.mark.parametrize(
     ("wim", "config", "named"),
     [
@@ -69,7 +101,8 @@ def test_the_port_mapping_gives_terminals_and_rates(name):
         ({"wim_url": "broker:4753"}, {}, "wim_url"),
         (URL, {"wim_port_mapping": "a"}, "wim_port_mapping"),
         (URL, {"wim_port_mapping": ["a"]}, "wim_port_mapping[0]"),
-        (URL, {"wim_port_mapping": [{}]}, "wim_port_mapping[0].service_endpoint_id"),
+        (URL, {"wim_port_mapping": [{"pop_wan_mappings": "a"}]}, "wim_port_mapping[0].pop_wan_mappings"),
+        (URL, {"wim_port_mapping": [{"pop_wan_mappings": [7]}]}, "wim_port_mapping[0].pop_wan_mappings[0]"),
         (
             URL,
             {"wim_port_mapping": [{"service_endpoint_id": "a", "service_mapping_info": {"bandwidth": "much"}}]},
