@@ -86,7 +86,8 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
     ) -> dict[str, Any]:
         """Change the end points without interrupting those that stay; return the whole new `conn_info`.
 
-        A change that is refused leaves the service as it is.
+        A change that is refused leaves the service as it is. One that devices refuse after all is undone, which
+        interrupts the service, and is RO's error with 409.
         """
         service = self._find(service_uuid, conn_info)
         info = dict(conn_info or {})
@@ -102,9 +103,14 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
             self._command(network, service["id"], "define", {"segment": wanted})
             self._command(network, service["id"], "activate")
         else:
-            self._change(network, service["id"], wanted)
-        service = self._await(network, service["id"], "ACTIVE", "FAILED")
-        return self._info(network, service, kind, points, wanted, bandwidth)
+            self._change(network, service, wanted)
+        found = self._await(network, service["id"], "ACTIVE", "FAILED")
+        if found["status"] == "FAILED":
+            why = explain(found)
+            if service["status"] == "DORMANT" or self._quietly(lambda: self._restore(network, service)):
+                raise fault(why, 409)
+            raise fault(f"{why}; the service could not be put back", 409)
+        return self._info(network, found, kind, points, wanted, bandwidth)
 
     def delete_connectivity_service(self, service_uuid: str, conn_info: Mapping[str, Any] | None = None) -> None:
         """Release the service and wait until all that it held is free, for the account's `timeout` at most.
@@ -177,20 +183,29 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         answer = self._client.ask("GET", "networks", network, "services", service, "await", query=query, wait=seconds)
         return dict(answer)
 
-    def _change(self, network: str, service: int, wanted: list[dict[str, Any]]) -> None:
-        """Prepare, commit, and wait until all devices follow."""
+    def _change(self, network: str, service: Mapping[str, Any], wanted: list[dict[str, Any]]) -> None:
+        """Prepare, commit, and wait until all devices follow; a change that somebody left behind gives way."""
+        number = service["id"]
+        if service["change"] in ("preparing", "prepared"):
+            self._command(network, number, "abort")
+        if service["change"] != "none":
+            self._await_change(network, number)  # if it lasts longer, the broker says so
         try:
-            prepared = self._command(network, service, "prepare", {"segment": wanted})
+            prepared = self._command(network, number, "prepare", {"segment": wanted})
             if prepared["change"] == "preparing":
                 raise fault("the network did not prepare the change in time; it was withdrawn", 504)
         except BaseException:
-            self._quietly(lambda: self._command(network, service, "abort"))
+            self._quietly(lambda: self._command(network, number, "abort"))
             raise
-        self._command(network, service, "commit")
+        self._command(network, number, "commit")
+        self._await_change(network, number)  # it is decided and durable: if it lasts longer, the status tells
+
+    def _await_change(self, network: str, service: int) -> None:
+        """Wait until no change is under way, for the account's `timeout` at most."""
         deadline = time.monotonic() + self._account.timeout
         while self._client.ask("GET", "networks", network, "services", service)["change"] != "none":
             if time.monotonic() > deadline:
-                return  # it is decided and durable: the broker goes on, and the status tells
+                return
             time.sleep(0.02)
 
     def _drop(self, network: str, service: int) -> None:
@@ -215,6 +230,21 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         }
 
     # -- the way back
+
+    def _restore(self, network: str, service: Mapping[str, Any]) -> None:
+        """Give a service that FAILED after a change its old end points again. Raises RO's error if it stays so.
+
+        None is changed while it is FAILED: it is deactivated meanwhile, and keeps what it holds.
+        """
+        try:
+            self._command(network, service["id"], "deactivate")
+            self._change(network, self._await(network, service["id"], "INACTIVE"), service["segment"])
+        finally:
+            if service["status"] == "ACTIVE":
+                self._command(network, service["id"], "activate")
+        found = self._await(network, service["id"], "ACTIVE", "FAILED")
+        if found["status"] == "FAILED":
+            raise fault(explain(found), 409)
 
     def _take_back(self, network: str, handle: str, *, late: bool) -> None:
         """Release whatever has that handle at once; if the broker is away or it may yet come, in the background."""

@@ -14,6 +14,7 @@ import requests
 
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
+from dpb_framework.emulated import Device, device
 
 SITES = ("ams", "lon", "par")
 
@@ -120,6 +121,10 @@ class World:
 
     def stop(self) -> None:
         self.broker.stop()
+
+    def device(self, name: str) -> Device:
+        """The device behind that site."""
+        return device(f"{self.folder}-{name}")
 
     def rest(self, method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(method, f"{self.url}/api/v1/networks/{path}", json=body, timeout=10)

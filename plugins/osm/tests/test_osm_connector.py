@@ -183,6 +183,57 @@ def test_an_edit_that_is_refused_leaves_the_service_as_it_is(world, connector):
     assert world.nothing_left()
 
 
+def test_an_edit_that_a_device_refuses_after_all_is_undone(world, connector):
+    uuid, info = connector.create_connectivity_service("ELAN", [point("ams"), point("par")])
+    (before,) = world.rest("GET", "wan/services")["services"]
+    world.device("lon").fault(refuse="no meters left", on="ensure", count=None)
+    three = [point("ams"), point("par"), point("lon")]
+    assert "no meters left" in refused(409, connector.edit_connectivity_service, uuid, info, three)
+    assert world.rest("GET", "wan/services")["services"] == [before]
+    world.device("lon").script.clear()
+    info = connector.edit_connectivity_service(uuid, info, three)
+    connector.delete_connectivity_service(uuid, info)
+    assert world.nothing_left()
+
+
+def test_an_edit_that_cannot_be_undone_says_so(world, connector, monkeypatch):
+    restore = connector._restore
+
+    def impatient(network, service):
+        monkeypatch.setattr(connector, "_account", connector._account._replace(timeout=0.1))
+        restore(network, service)
+
+    monkeypatch.setattr(connector, "_restore", impatient)
+    uuid, info = connector.create_connectivity_service("ELAN", [point("ams"), point("par")])
+    world.device("lon").fault(refuse="no meters left", count=None)
+    why = refused(409, connector.edit_connectivity_service, uuid, info, [point("ams"), point("par"), point("lon")])
+    assert "no meters left" in why
+    assert "could not be put back" in why
+    eventually(lambda: connector.get_connectivity_service_status(uuid)["sdn_status"] == "DOWN", "it is not DOWN")
+    (left,) = world.rest("GET", "wan/services")["services"]
+    assert left["desired"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_a_change_that_was_left_behind_gives_way(world, connector, aborted):
+    """As when RO ends between prepare and commit."""
+    uuid, info = connector.create_connectivity_service("ELAN", [point("ams"), point("par")])
+    (made,) = world.rest("GET", "wan/services")["services"]
+    more = {"terminal": "lon", "label": 77, "ingress": 20, "egress": 20}
+    world.rest("POST", f"wan/services/{made['id']}/prepare", {"segment": [*made["segment"], more]})
+    if aborted:
+        world.rest("POST", f"wan/services/{made['id']}/abort")
+    else:
+        world.stop()
+        world.start()
+    info = connector.edit_connectivity_service(uuid, info, [point("ams"), point("par"), point("lon", 78)])
+    (now,) = world.rest("GET", "wan/services")["services"]
+    assert (now["status"], now["change"]) == ("ACTIVE", "none")
+    assert [end["label"] for end in now["segment"] if end["terminal"] == "lon"] == [78]
+    connector.delete_connectivity_service(uuid, info)
+    assert world.nothing_left()
+
+
 def test_a_lost_answer_doubles_nothing(world, wire):
     """Each request of a life loses its answer once."""
     connector = connect(wire.url)
