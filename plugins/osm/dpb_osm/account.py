@@ -8,6 +8,7 @@ in which a configuration is YAML text.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ def read_account(wim: Any, wim_account: Any, config: Any) -> Account:
 
 def _address(value: Any) -> tuple[str, str | None]:
     """Divide a URL into the broker's and the network's name, which may stand at its end as the first broker had it."""
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+    if not isinstance(value, str) or not value.lower().startswith(("http://", "https://")):
         raise fault(f"wim_url: expected the broker's URL, such as http://broker:4753/network/wan, got {value!r}", 400)
     base, found, network = value.rstrip("/").partition("/network/")
     return (base, network) if found and network else (value.rstrip("/"), None)
@@ -132,15 +133,16 @@ def _text(table: Mapping[str, Any], key: str) -> str | None:
 
 
 def _verify(settings: Mapping[str, Any]) -> bool | str:
-    """How the broker's certificate is verified; it is never left unverified."""
-    return _text(settings, "ca") or True
+    """How the broker's certificate is verified; it is never left unverified. RO itself writes `ca_cert`."""
+    return _text(settings, "ca") or _text(settings, "ca_cert") or True
 
 
 def _seconds(settings: Mapping[str, Any], key: str, default: float) -> float:
     value = settings.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 3600:
+    found = _number(value)
+    if found is None or not 0 < found <= 3600:
         raise fault(f"config.{key}: expected seconds between 0 and 3600, got {value!r}", 400)
-    return float(value)
+    return found
 
 
 def _rate(table: Mapping[str, Any], path: str, *keys: str) -> float | None:
@@ -152,10 +154,14 @@ def _rate(table: Mapping[str, Any], path: str, *keys: str) -> float | None:
 
 def rate(value: Any, path: str) -> float:
     """Return a rate in Mbit/s that is no number but says one, too. Raises RO's error (400) at *path*."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = -1.0
-    if isinstance(value, bool) or not 0 <= found < float("inf"):
+    found = _number(value)
+    if found is None or not 0 <= found < float("inf"):
         raise fault(f"{path}: expected a rate in Mbit/s, got {value!r}", 400)
     return round(found, 3)
+
+
+def _number(value: Any) -> float | None:
+    """A number, or the one that a text says in plain digits; `float` itself takes more than anybody means."""
+    if isinstance(value, str):
+        return float(value) if re.fullmatch(r"[0-9]+([.][0-9]+)?", value) else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

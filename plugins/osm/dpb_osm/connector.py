@@ -90,7 +90,7 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         interrupts the service, and is RO's error with 409.
         """
         service = self._find(service_uuid, conn_info)
-        info = dict(conn_info or {})
+        info = read_table(conn_info, "conn_info")
         network = self._network()
         before = info.get("ends", [])
         points = info.get("connection_points", []) if connection_points is None else connection_points
@@ -158,7 +158,7 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
     def _find(self, service_uuid: str, conn_info: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the service. Its id is a short cut: what counts is the handle."""
         network, handle = self._network(), PREFIX + str(service_uuid)
-        known = (conn_info or {}).get("service_id")
+        known = read_table(conn_info, "conn_info").get("service_id")
         if known is not None:
             try:
                 service = self._client.ask("GET", "networks", network, "services", known)

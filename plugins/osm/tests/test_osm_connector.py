@@ -99,6 +99,16 @@ def test_conn_info_is_a_short_cut_and_no_more(world, connector):
     assert world.nothing_left()
 
 
+def test_conn_info_that_is_none_of_ours_is_refused(connector):
+    for call in (
+        connector.get_connectivity_service_status,
+        connector.edit_connectivity_service,
+        connector.delete_connectivity_service,
+    ):
+        assert refused(400, call, "some-uuid", ["x"]).startswith("conn_info: ")
+        assert refused(400, call, "some-uuid", "7").startswith("conn_info: ")
+
+
 def test_only_services_of_this_interface_are_cleared(world, connector):
     kept = world.rest("POST", "wan/services", {"handle": "mine"})
     connector.create_connectivity_service("ELINE", [point("ams"), point("lon")])
@@ -109,7 +119,7 @@ def test_only_services_of_this_interface_are_cleared(world, connector):
 @pytest.mark.parametrize("text", [False, True])
 def test_release_5_drives_the_same_class(world, text):
     connector = DpbConnector(
-        {"wim_url": f"{world.url}/network/wan"},
+        {"wim_url": f"{world.url}/network/wan".replace("http", "HTTP")},
         {"user": "u", "passwd": "p", "config": "" if text else {}},
         json.dumps(CONFIG) if text else CONFIG,
     )

@@ -111,6 +111,10 @@ def test_the_readmes_mapping_is_as_ro_and_lcm_read_it():
         (URL, {"bandwidth": -1}, "config.bandwidth"),
         (URL, {"ingress": float("nan")}, "config.ingress"),
         (URL, {"timeout": 0}, "config.timeout"),
+        (URL, {"timeout": "1_0"}, "config.timeout"),
+        (URL, {"patience": True}, "config.patience"),
+        (URL, {"bandwidth": " 12 "}, "config.bandwidth"),
+        (URL, {"bandwidth": "inf"}, "config.bandwidth"),
         (URL, ["network"], "config"),
         (URL, "network", "config"),
         (URL, "{network", "config"),
@@ -175,11 +179,30 @@ def test_what_the_broker_chose_is_kept_for_each_point():
         ),
         ("ELAN", [point("a"), point("b", "x")], "connection_points[1].service_endpoint_encapsulation_info.vlan"),
         ("ELAN", [point("a"), point("b", True)], "connection_points[1].service_endpoint_encapsulation_info.vlan"),
+        *(
+            ("ELAN", [point("a"), point("b", vlan)], "connection_points[1].service_endpoint_encapsulation_info.vlan")
+            for vlan in ("1_0", " 12 ", "\u0663", "-1", 7.0, -1, 1 << 24, [])
+        ),
         ("ELAN", [point("a"), point("b", 1, "vxlan")], "connection_points[1].service_endpoint_encapsulation_type"),
     ],
 )
 def test_what_is_wrong_with_connection_points_is_named(kind, given, named):
     assert refused(400, points.segment, MAPPED, kind, given, None).startswith(named)
+
+
+def test_a_word_may_be_in_capitals_and_a_number_in_text():
+    made = points.segment(MAPPED, "ELINE", [point("a", "007", "DOT1Q"), point("b", None, "NONE")], "2.5")
+    assert [(end["label"], end["ingress"]) for end in made] == [(7, 5.0), (None, 2.5)]
+    account = read_account({"wim_url": "HTTP://broker"}, None, {"timeout": "10", "patience": "0.5"})
+    assert (account.url, account.timeout, account.patience) == ("HTTP://broker", 10.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("config", "verify"),
+    [({}, True), ({"ca": "/a.pem"}, "/a.pem"), ({"ca_cert": "/b.pem"}, "/b.pem"), ({"ca": "", "ca_cert": ""}, True)],
+)
+def test_the_certificate_is_verified_with_what_the_user_or_ro_wrote(config, verify):
+    assert read_account(URL, URL, config).verify == verify
 
 
 def test_only_layer_2_services_are_offered():
