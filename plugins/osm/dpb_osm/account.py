@@ -1,13 +1,15 @@
 """What a connector is constructed with, read once: where the broker is, who asks, and what each end point is there.
 
 Pure: contacts nobody. RO's current interface passes the WIM's record twice and its configuration; release 5
-passes the WIM, the account (with `passwd`, and a configuration of its own) and a configuration.
+passes the WIM, the account (with `passwd`, and a configuration of its own) and a configuration, rows of a database
+in which a configuration is YAML text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -43,10 +45,10 @@ class Account(NamedTuple):
 
 def read_account(wim: Any, wim_account: Any, config: Any) -> Account:
     """Return what the three arguments of RO say together. Raises RO's error (400) with the key that is wrong."""
-    wim, account = _table(wim, "wim"), _table(wim_account, "wim_account")
+    wim, account = read_table(wim, "wim"), read_table(wim_account, "wim_account")
     settings: dict[str, Any] = {}
     for source in (wim.get("config"), account.get("config"), config):
-        settings.update(_table(source, "config"))
+        settings.update(read_table(source, "config"))
     url, network = _address(wim.get("wim_url") or wim.get("url") or account.get("wim_url"))
     return Account(
         url=url,
@@ -65,37 +67,38 @@ def read_account(wim: Any, wim_account: Any, config: Any) -> Account:
 
 def _address(value: Any) -> tuple[str, str | None]:
     """Divide a URL into the broker's and the network's name, which may stand at its end as the first broker had it."""
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+    if not isinstance(value, str) or not value.lower().startswith(("http://", "https://")):
         raise fault(f"wim_url: expected the broker's URL, such as http://broker:4753/network/wan, got {value!r}", 400)
     base, found, network = value.rstrip("/").partition("/network/")
     return (base, network) if found and network else (value.rstrip("/"), None)
 
 
 def _end_points(settings: Mapping[str, Any]) -> dict[str, EndPoint]:
-    listed = settings.get("wim_port_mapping") or settings.get("service_endpoint_mapping") or ()
-    if not isinstance(listed, Sequence) or isinstance(listed, str):
-        raise fault("wim_port_mapping: expected a list of end points", 400)
+    key = "wim_port_mapping" if settings.get("wim_port_mapping") else "service_endpoint_mapping"
     found: dict[str, EndPoint] = {}
-    for i, entry in enumerate(listed):
-        path = f"wim_port_mapping[{i}]"
-        entry = _table(entry, path)
+    for entry, path in _entries(settings.get(key), "wim_port_mapping"):
         name = entry.get("service_endpoint_id") or entry.get("wan_service_endpoint_id")
-        if name is None:
-            raise fault(f"{path}.service_endpoint_id: an end point of the mapping has no name", 400)
-        info = _info(entry, f"{path}.service_mapping_info")
+        if not name:  # RO asks for end points by name: this one is for others, and no reason to refuse them all
+            continue
+        path = f"{path}.service_mapping_info"
+        info = read_table(entry.get("service_mapping_info") or entry.get("wan_service_mapping_info"), path)
         found[str(name)] = EndPoint(
             _text(info, "terminal") or _text(info, "terminal-name") or str(name),
-            _rate(info, f"{path}.service_mapping_info", "ingress", "bandwidth"),
-            _rate(info, f"{path}.service_mapping_info", "egress", "bandwidth"),
+            _rate(info, path, "ingress", "bandwidth"),
+            _rate(info, path, "egress", "bandwidth"),
         )
     return found
 
 
-def _info(entry: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    value = entry.get("service_mapping_info") or entry.get("wan_service_mapping_info") or {}
-    if isinstance(value, str):  # release 5 keeps it as text
-        value = _parsed(value, path)
-    return _table(value, path)
+def _entries(listed: Any, path: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The entries of a port mapping and where they stand: RO has one list, release 5 one for each datacentre."""
+    if listed and (not isinstance(listed, Sequence) or isinstance(listed, str)):
+        raise fault(f"{path}: expected a list of end points", 400)
+    for i, entry in enumerate(listed or ()):
+        here = f"{path}[{i}]"
+        entry = read_table(entry, here)
+        yield entry, here
+        yield from _entries(entry.get("pop_wan_mappings"), f"{here}.pop_wan_mappings")
 
 
 def _parsed(text: str, path: str) -> Any:
@@ -113,7 +116,10 @@ def _parsed(text: str, path: str) -> Any:
         raise fault(f"{path}: is neither JSON nor YAML: {' '.join(str(error).split())}", 400) from None
 
 
-def _table(value: Any, path: str) -> Mapping[str, Any]:
+def read_table(value: Any, path: str) -> Mapping[str, Any]:
+    """Return a table, or the one that a text says in JSON or YAML; nothing is an empty one."""
+    if isinstance(value, str):
+        value = _parsed(value, path) if value.strip() else None
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -127,15 +133,16 @@ def _text(table: Mapping[str, Any], key: str) -> str | None:
 
 
 def _verify(settings: Mapping[str, Any]) -> bool | str:
-    """How the broker's certificate is verified; it is never left unverified."""
-    return _text(settings, "ca") or True
+    """How the broker's certificate is verified; it is never left unverified. RO itself writes `ca_cert`."""
+    return _text(settings, "ca") or _text(settings, "ca_cert") or True
 
 
 def _seconds(settings: Mapping[str, Any], key: str, default: float) -> float:
     value = settings.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 3600:
+    found = _number(value)
+    if found is None or not 0 < found <= 3600:
         raise fault(f"config.{key}: expected seconds between 0 and 3600, got {value!r}", 400)
-    return float(value)
+    return found
 
 
 def _rate(table: Mapping[str, Any], path: str, *keys: str) -> float | None:
@@ -147,10 +154,14 @@ def _rate(table: Mapping[str, Any], path: str, *keys: str) -> float | None:
 
 def rate(value: Any, path: str) -> float:
     """Return a rate in Mbit/s that is no number but says one, too. Raises RO's error (400) at *path*."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = -1.0
-    if isinstance(value, bool) or not 0 <= found < float("inf"):
+    found = _number(value)
+    if found is None or not 0 <= found < float("inf"):
         raise fault(f"{path}: expected a rate in Mbit/s, got {value!r}", 400)
     return round(found, 3)
+
+
+def _number(value: Any) -> float | None:
+    """A number, or the one that a text says in plain digits; `float` itself takes more than anybody means."""
+    if isinstance(value, str):
+        return float(value) if re.fullmatch(r"[0-9]+([.][0-9]+)?", value) else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -31,10 +31,17 @@ class Client:
         self._own = threading.local()
 
     def ask(
-        self, method: str, *path: str | int, body: Any = None, query: Mapping[str, Any] | None = None, wait: float = 0.0
+        self,
+        method: str,
+        *path: str | int,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        wait: float = 0.0,
+        lost: list[str] | None = None,
     ) -> Any:
         """Return the answer's data. *wait* is how long the broker itself may wait, in seconds.
 
+        What went wrong with a sending that nobody answered is added to *lost*: it may still arrive, after others.
         Raises RO's error: with the broker's own status and reason when it refused, 503 when it is away.
         """
         account = self._account
@@ -53,6 +60,8 @@ class Client:
                 if answer.status_code not in _AWAY:
                     return self._read(answer)
                 problem = _detail(answer)
+            if lost is not None:
+                lost.append(problem)
             if time.monotonic() + pause > deadline:
                 break
             time.sleep(pause)

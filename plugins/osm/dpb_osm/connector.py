@@ -6,23 +6,20 @@ makes one service, an id that means another service by now is noticed, and what 
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dpb_osm import points as translate
-from dpb_osm.account import read_account
+from dpb_osm.account import read_account, read_table
 from dpb_osm.base import ConnectorBase, ConnectorError, fault
+from dpb_osm.cleaner import Cleaner
 from dpb_osm.client import Client
 from dpb_osm.status import explain, told
 
 PREFIX = "osm-"
 """How the handles of connectivity services begin."""
-
-CLEANING = 600.0
-"""For how many seconds what could not be taken back at once is tried again."""
 
 
 class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, where RO is
@@ -35,10 +32,11 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
 
     def __init__(self, wim: Any, wim_account: Any = None, config: Any = None, logger: Any = None) -> None:
         account = wim if wim_account is None else wim_account
-        super().__init__(wim, account, config, logger)
         self._account = read_account(wim, account, config)
+        super().__init__(wim, account, read_table(config, "config"), logger)  # RO's base reads a table only
         self._client = Client(self._account)
         self._known: str | None = self._account.network
+        self._cleaner = Cleaner(self._sweep, self.logger)
 
     # -- what RO calls
 
@@ -59,18 +57,19 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         bandwidth = kwargs.get("bandwidth")
         wanted = translate.segment(self._account, kind, connection_points, bandwidth)
         service_uuid = str(uuid.uuid4())
-        body = {"handle": PREFIX + service_uuid, "segment": wanted, "activate": True}
+        handle = PREFIX + service_uuid
+        body = {"handle": handle, "segment": wanted, "activate": True}
         network = self._network()
+        lost: list[str] = []
         try:
-            service = self._client.ask("POST", "networks", network, "services", body=body)
+            service = self._client.ask("POST", "networks", network, "services", body=body, lost=lost)
             service = self._await(network, service["id"], "ACTIVE", "FAILED")
             if service["status"] in ("DORMANT", "FAILED", "RELEASED"):
                 raise fault(explain(service), 409)
-        except BaseException:
-            self._take_back(network, PREFIX + service_uuid)
+            return service_uuid, self._info(network, service, kind, connection_points, wanted, bandwidth)
+        except BaseException as error:
+            self._take_back(network, handle, late=bool(lost) or not isinstance(error, ConnectorError))
             raise
-        info = self._info(network, service, kind, connection_points, wanted, bandwidth)
-        return service_uuid, info
 
     def get_connectivity_service_status(
         self, service_uuid: str, conn_info: Mapping[str, Any] | None = None
@@ -87,10 +86,11 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
     ) -> dict[str, Any]:
         """Change the end points without interrupting those that stay; return the whole new `conn_info`.
 
-        A change that is refused leaves the service as it is.
+        A change that is refused leaves the service as it is. One that devices refuse after all is undone, which
+        interrupts the service, and is RO's error with 409.
         """
         service = self._find(service_uuid, conn_info)
-        info = dict(conn_info or {})
+        info = read_table(conn_info, "conn_info")
         network = self._network()
         before = info.get("ends", [])
         points = info.get("connection_points", []) if connection_points is None else connection_points
@@ -103,9 +103,14 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
             self._command(network, service["id"], "define", {"segment": wanted})
             self._command(network, service["id"], "activate")
         else:
-            self._change(network, service["id"], wanted)
-        service = self._await(network, service["id"], "ACTIVE", "FAILED")
-        return self._info(network, service, kind, points, wanted, bandwidth)
+            self._change(network, service, wanted)
+        found = self._await(network, service["id"], "ACTIVE", "FAILED")
+        if found["status"] == "FAILED":
+            why = explain(found)
+            if service["status"] == "DORMANT" or self._quietly(lambda: self._restore(network, service)):
+                raise fault(why, 409)
+            raise fault(f"{why}; the service could not be put back", 409)
+        return self._info(network, found, kind, points, wanted, bandwidth)
 
     def delete_connectivity_service(self, service_uuid: str, conn_info: Mapping[str, Any] | None = None) -> None:
         """Release the service and wait until all that it held is free, for the account's `timeout` at most.
@@ -120,7 +125,7 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         network = self._network()
         services = self._services(network)
         for service in services:
-            self._client.ask("DELETE", "networks", network, "services", service["id"])
+            self._drop(network, service["id"])
         for service in services:
             self._await(network, service["id"], "RELEASED")
 
@@ -153,7 +158,7 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
     def _find(self, service_uuid: str, conn_info: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the service. Its id is a short cut: what counts is the handle."""
         network, handle = self._network(), PREFIX + str(service_uuid)
-        known = (conn_info or {}).get("service_id")
+        known = read_table(conn_info, "conn_info").get("service_id")
         if known is not None:
             try:
                 service = self._client.ask("GET", "networks", network, "services", known)
@@ -178,24 +183,37 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
         answer = self._client.ask("GET", "networks", network, "services", service, "await", query=query, wait=seconds)
         return dict(answer)
 
-    def _change(self, network: str, service: int, wanted: list[dict[str, Any]]) -> None:
-        """Prepare, commit, and wait until all devices follow."""
+    def _change(self, network: str, service: Mapping[str, Any], wanted: list[dict[str, Any]]) -> None:
+        """Prepare, commit, and wait until all devices follow; a change that somebody left behind gives way."""
+        number = service["id"]
+        if service["change"] in ("preparing", "prepared"):
+            self._command(network, number, "abort")
+        if service["change"] != "none":
+            self._await_change(network, number)  # if it lasts longer, the broker says so
         try:
-            prepared = self._command(network, service, "prepare", {"segment": wanted})
+            prepared = self._command(network, number, "prepare", {"segment": wanted})
             if prepared["change"] == "preparing":
                 raise fault("the network did not prepare the change in time; it was withdrawn", 504)
         except BaseException:
-            self._quietly(lambda: self._command(network, service, "abort"))
+            self._quietly(lambda: self._command(network, number, "abort"))
             raise
-        self._command(network, service, "commit")
+        self._command(network, number, "commit")
+        self._await_change(network, number)  # it is decided and durable: if it lasts longer, the status tells
+
+    def _await_change(self, network: str, service: int) -> None:
+        """Wait until no change is under way, for the account's `timeout` at most."""
         deadline = time.monotonic() + self._account.timeout
         while self._client.ask("GET", "networks", network, "services", service)["change"] != "none":
             if time.monotonic() > deadline:
-                return  # it is decided and durable: the broker goes on, and the status tells
+                return
             time.sleep(0.02)
 
-    def _release(self, network: str, service: int) -> None:
+    def _drop(self, network: str, service: int) -> None:
+        """Have the service released; the broker sees to it from then on."""
         self._client.ask("DELETE", "networks", network, "services", service)
+
+    def _release(self, network: str, service: int) -> None:
+        self._drop(network, service)
         self._await(network, service, "RELEASED")
 
     def _info(
@@ -213,19 +231,43 @@ class DpbConnector(ConnectorBase):  # type: ignore[misc]  # the base is RO's, wh
 
     # -- the way back
 
-    def _take_back(self, network: str, handle: str) -> None:
-        """Release whatever has that handle: at once, or in the background when the broker is away."""
-        if not self._quietly(lambda: self._release_handle(network, handle)):
-            self.logger.warning("%s may be left in network %s; it is released when the broker is back", handle, network)
-            threading.Thread(target=self._clean, args=(network, handle), name=f"clean-{handle}", daemon=True).start()
+    def _restore(self, network: str, service: Mapping[str, Any]) -> None:
+        """Give a service that FAILED after a change its old end points again. Raises RO's error if it stays so.
 
-    def _clean(self, network: str, handle: str) -> None:
-        deadline = time.monotonic() + CLEANING
-        while time.monotonic() < deadline:
-            if self._quietly(lambda: self._release_handle(network, handle)):
-                return
-            time.sleep(1.0)
-        self.logger.error("%s was not released in network %s: `dpb service list` shows it", handle, network)
+        None is changed while it is FAILED: it is deactivated meanwhile, and keeps what it holds.
+        """
+        try:
+            self._command(network, service["id"], "deactivate")
+            self._change(network, self._await(network, service["id"], "INACTIVE"), service["segment"])
+        finally:
+            if service["status"] == "ACTIVE":
+                self._command(network, service["id"], "activate")
+        found = self._await(network, service["id"], "ACTIVE", "FAILED")
+        if found["status"] == "FAILED":
+            raise fault(explain(found), 409)
+
+    def _take_back(self, network: str, handle: str, *, late: bool) -> None:
+        """Release whatever has that handle at once; if the broker is away or it may yet come, in the background."""
+        clean = self._quietly(lambda: self._release_handle(network, handle))
+        if late or not clean:
+            self.logger.warning("%s may be left in network %s; it is released when it is found", handle, network)
+            self._cleaner.add(handle, once=not late)
+
+    def _sweep(self, handles: frozenset[str]) -> frozenset[str]:
+        """Release what has one of *handles*; return those of which nothing is left. Never waits for devices."""
+        network = self._network()
+        left: set[str] = set(handles)
+
+        def look() -> None:
+            found = self._services(network, next(iter(handles)) if len(handles) == 1 else PREFIX)
+            left.intersection_update(service["handle"] for service in found)
+            for service in found:
+                if service["handle"] in left:
+                    self._drop(network, service["id"])
+                    left.remove(service["handle"])
+
+        self._quietly(look)
+        return handles.difference(left)
 
     def _release_handle(self, network: str, handle: str) -> None:
         for service in self._services(network, handle):

@@ -6,6 +6,7 @@ later edit asks for the same circuit and its traffic is not touched.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,24 +90,24 @@ def _take(free: list[dict[str, Any]], terminal: str, label: int | None) -> int |
 def _point(point: Any, i: int) -> tuple[str, int | None]:
     if not isinstance(point, Mapping) or not point.get("service_endpoint_id"):
         raise fault(f"connection_points[{i}].service_endpoint_id: an end point has no name", 400)
+    path = f"connection_points[{i}].service_endpoint_encapsulation_info"
     info = point.get("service_endpoint_encapsulation_info") or {}
+    if not isinstance(info, Mapping):
+        raise fault(f"{path}: expected a table, got {type(info).__name__}", 400)
     kind = point.get("service_endpoint_encapsulation_type")
-    if kind not in (None, "", "dot1q", "none"):
+    if str(kind or "none").lower() not in ("dot1q", "none"):
         raise fault(f"connection_points[{i}].service_endpoint_encapsulation_type: {kind!r}; the broker has dot1q", 400)
-    vlan = info.get("vlan") if isinstance(info, Mapping) else None
-    return str(point["service_endpoint_id"]), _vlan(vlan, f"connection_points[{i}].service_endpoint_encapsulation_info")
+    return str(point["service_endpoint_id"]), _vlan(info.get("vlan"), path)
 
 
 def _vlan(value: Any, path: str) -> int | None:
     if value is None or value == "":
         return None
-    try:
-        found = int(value)
-    except (TypeError, ValueError):
-        found = -1
-    if isinstance(value, (bool, float)) or not 0 <= found < 1 << 24:
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,8}", value):  # `int` itself takes more than anybody means
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 24:
         raise fault(f"{path}.vlan: expected a VLAN id, got {value!r}", 400)
-    return found
+    return value
 
 
 def _kept_label(kept: list[dict[str, Any]], name: str, label: int | None = None) -> int | None:

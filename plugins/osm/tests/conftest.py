@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ import requests
 
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
+from dpb_framework.emulated import Device, device
 
 SITES = ("ams", "lon", "par")
 
 
 class Wire:
-    """A relay on loopback: `lost` answers are delivered to nobody, while `cut` no request gets through."""
+    """A relay on loopback: `lost` answers are delivered to nobody, while `cut` no request gets through.
+
+    While it is not `open`, orders stay under way, and arrive when it is, whoever waits for them still.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -26,7 +31,10 @@ class Wire:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.lost = 0
         self.cut = False
+        self.open = threading.Event()
+        self.open.set()
         self.requests: list[str] = []
+        self.orders = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._accept, name="wire")
         self._thread.start()
@@ -58,14 +66,19 @@ class Wire:
             if not asked or self.cut:
                 return
             self.requests.append(asked.split(b"\r\n", 1)[0].decode())
+            order = asked.startswith(b"POST")
+            if order and not self.open.wait(20):
+                return
             with socket.create_connection(self._target, 10) as server:
                 server.settimeout(10)
                 server.sendall(asked)
                 answer = _message(server)
+            self.orders += order
             if self.lost:
                 self.lost -= 1
                 return
-            client.sendall(answer.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))
+            with suppress(OSError):  # who asked has given up
+                client.sendall(answer.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))
 
 
 def _message(sock: socket.socket) -> bytes:
@@ -108,6 +121,10 @@ class World:
 
     def stop(self) -> None:
         self.broker.stop()
+
+    def device(self, name: str) -> Device:
+        """The device behind that site."""
+        return device(f"{self.folder}-{name}")
 
     def rest(self, method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(method, f"{self.url}/api/v1/networks/{path}", json=body, timeout=10)

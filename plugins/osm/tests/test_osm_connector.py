@@ -99,6 +99,16 @@ def test_conn_info_is_a_short_cut_and_no_more(world, connector):
     assert world.nothing_left()
 
 
+def test_conn_info_that_is_none_of_ours_is_refused(connector):
+    for call in (
+        connector.get_connectivity_service_status,
+        connector.edit_connectivity_service,
+        connector.delete_connectivity_service,
+    ):
+        assert refused(400, call, "some-uuid", ["x"]).startswith("conn_info: ")
+        assert refused(400, call, "some-uuid", "7").startswith("conn_info: ")
+
+
 def test_only_services_of_this_interface_are_cleared(world, connector):
     kept = world.rest("POST", "wan/services", {"handle": "mine"})
     connector.create_connectivity_service("ELINE", [point("ams"), point("lon")])
@@ -106,9 +116,12 @@ def test_only_services_of_this_interface_are_cleared(world, connector):
     assert [s["id"] for s in world.rest("GET", "wan/services")["services"]] == [kept["id"]]
 
 
-def test_release_5_drives_the_same_class(world):
+@pytest.mark.parametrize("text", [False, True])
+def test_release_5_drives_the_same_class(world, text):
     connector = DpbConnector(
-        {"wim_url": f"{world.url}/network/wan"}, {"user": "u", "passwd": "p", "config": {}}, CONFIG
+        {"wim_url": f"{world.url}/network/wan".replace("http", "HTTP")},
+        {"user": "u", "passwd": "p", "config": "" if text else {}},
+        json.dumps(CONFIG) if text else CONFIG,
     )
     points = [
         {**point("ams"), "service_endpoint_id": "ams"},
@@ -153,6 +166,22 @@ def test_no_capacity_is_a_conflict_and_leaves_nothing(world, connector):
     assert world.nothing_left()
 
 
+def test_a_fault_after_the_service_was_made_leaves_nothing_either(world, connector):
+    """What RO hands over is read once more for what it keeps, and need not be what it was."""
+    points = [point("ams"), point("lon")]
+
+    class Named(str):
+        def __str__(self):
+            if world.rest("GET", "wan/services")["services"]:
+                raise RuntimeError("not now")
+            return "vim-par"
+
+    points[1]["service_endpoint_id"] = Named("vim-par")
+    with pytest.raises(RuntimeError):
+        connector.create_connectivity_service("ELINE", points)
+    assert world.nothing_left()
+
+
 def test_an_edit_that_is_refused_leaves_the_service_as_it_is(world, connector):
     uuid, info = connector.create_connectivity_service("ELINE", [point("ams", 10), point("lon", 10)])
     for trunk in ("lon-par", "par-ams"):
@@ -160,6 +189,57 @@ def test_an_edit_that_is_refused_leaves_the_service_as_it_is(world, connector):
     refused(409, connector.edit_connectivity_service, uuid, info, [point("ams", 10), point("lon", 10), point("par")])
     (made,) = world.rest("GET", "wan/services")["services"]
     assert (made["status"], made["change"], len(made["segment"])) == ("ACTIVE", "none", 2)
+    connector.delete_connectivity_service(uuid, info)
+    assert world.nothing_left()
+
+
+def test_an_edit_that_a_device_refuses_after_all_is_undone(world, connector):
+    uuid, info = connector.create_connectivity_service("ELAN", [point("ams"), point("par")])
+    (before,) = world.rest("GET", "wan/services")["services"]
+    world.device("lon").fault(refuse="no meters left", on="ensure", count=None)
+    three = [point("ams"), point("par"), point("lon")]
+    assert "no meters left" in refused(409, connector.edit_connectivity_service, uuid, info, three)
+    assert world.rest("GET", "wan/services")["services"] == [before]
+    world.device("lon").script.clear()
+    info = connector.edit_connectivity_service(uuid, info, three)
+    connector.delete_connectivity_service(uuid, info)
+    assert world.nothing_left()
+
+
+def test_an_edit_that_cannot_be_undone_says_so(world, connector, monkeypatch):
+    restore = connector._restore
+
+    def impatient(network, service):
+        monkeypatch.setattr(connector, "_account", connector._account._replace(timeout=0.1))
+        restore(network, service)
+
+    monkeypatch.setattr(connector, "_restore", impatient)
+    uuid, info = connector.create_connectivity_service("ELAN", [point("ams"), point("par")])
+    world.device("lon").fault(refuse="no meters left", count=None)
+    why = refused(409, connector.edit_connectivity_service, uuid, info, [point("ams"), point("par"), point("lon")])
+    assert "no meters left" in why
+    assert "could not be put back" in why
+    eventually(lambda: connector.get_connectivity_service_status(uuid)["sdn_status"] == "DOWN", "it is not DOWN")
+    (left,) = world.rest("GET", "wan/services")["services"]
+    assert left["desired"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_a_change_that_was_left_behind_gives_way(world, connector, aborted):
+    """As when RO ends between prepare and commit."""
+    uuid, info = connector.create_connectivity_service("ELAN", [point("ams"), point("par")])
+    (made,) = world.rest("GET", "wan/services")["services"]
+    more = {"terminal": "lon", "label": 77, "ingress": 20, "egress": 20}
+    world.rest("POST", f"wan/services/{made['id']}/prepare", {"segment": [*made["segment"], more]})
+    if aborted:
+        world.rest("POST", f"wan/services/{made['id']}/abort")
+    else:
+        world.stop()
+        world.start()
+    info = connector.edit_connectivity_service(uuid, info, [point("ams"), point("par"), point("lon", 78)])
+    (now,) = world.rest("GET", "wan/services")["services"]
+    assert (now["status"], now["change"]) == ("ACTIVE", "none")
+    assert [end["label"] for end in now["segment"] if end["terminal"] == "lon"] == [78]
     connector.delete_connectivity_service(uuid, info)
     assert world.nothing_left()
 
@@ -199,6 +279,18 @@ def test_a_broker_that_goes_away_in_a_create_keeps_nothing_when_it_is_back(world
     assert not world.nothing_left()
     wire.cut, wire._talk = False, talk
     eventually(world.nothing_left, "what an interrupted create left behind was not taken back")
+
+
+def test_a_create_that_takes_effect_late_is_taken_back(world, wire):
+    """That nothing was found says nothing while the request may still be under way."""
+    connector = connect(wire.url, timeout=0.5, patience=0.1, network="wan")
+    wire.open.clear()
+    refused(503, connector.create_connectivity_service, "ELINE", [point("ams"), point("lon")])
+    eventually(lambda: len(wire.requests) > 3, "it is not looked for any more")
+    assert world.nothing_left()
+    wire.open.set()
+    eventually(lambda: wire.orders, "the request did not arrive")
+    eventually(world.nothing_left, "what a late request made was not taken back")
 
 
 def test_a_broker_that_restarts_meanwhile_is_waited_for(world):

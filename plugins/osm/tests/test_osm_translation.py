@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from dpb_osm import points
@@ -33,6 +34,13 @@ def test_release_5_gives_an_account_with_a_configuration_of_its_own():
     assert account[:4] == ("http://broker:4753", "wan", "osm", "secret")
 
 
+@pytest.mark.parametrize("empty", [None, "", " \n", "null"])
+def test_a_configuration_may_be_text_as_in_the_database_or_empty(empty):
+    pytest.importorskip("yaml")  # RO has it
+    account = read_account({**URL, "config": "network: wan\ntimeout: 5\n"}, {"config": empty}, '{"bandwidth": 7}')
+    assert (account.network, account.timeout, account.ingress) == ("wan", 5.0, 7.0)
+
+
 @pytest.mark.parametrize("url", ["http://broker/network/wan", "http://broker/network/wan/"])
 def test_the_network_may_stand_in_the_url_as_the_first_broker_had_it(url):
     assert read_account({"wim_url": url}, None, None)[:2] == ("http://broker", "wan")
@@ -55,6 +63,37 @@ def test_the_port_mapping_gives_terminals_and_rates(name):
     }
 
 
+def test_an_entry_without_a_name_is_passed_over():
+    """It may be another connector's, or a row of release 5 that has none."""
+    mapping = [
+        {"device_id": "d", "switch_dpid": "1", "switch_port": 2, "service_mapping_info": {"bandwidth": "much"}},
+        {"wan_service_endpoint_id": None, "wan_service_mapping_info": None},
+        {},
+        {"service_endpoint_id": "a"},
+    ]
+    assert read_account(URL, URL, {"wim_port_mapping": mapping}).end_points == {"a": EndPoint("a")}
+
+
+def test_a_mapping_may_be_grouped_by_datacentre_as_release_5_has_it():
+    mapping = [
+        {"datacenter_name": "site1", "pop_wan_mappings": [{"service_endpoint_id": "a"}, {"service_endpoint_id": "b"}]},
+        {"datacenter_name": "site2", "pop_wan_mappings": None},
+        {"service_endpoint_id": "c"},
+    ]
+    assert sorted(read_account(URL, URL, {"wim_port_mapping": mapping}).end_points) == ["a", "b", "c"]
+
+
+def test_the_readmes_mapping_is_as_ro_and_lcm_read_it():
+    yaml = pytest.importorskip("yaml")
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    mapping = yaml.safe_load(readme.partition("```yaml\n")[2].partition("```")[0])
+    assert all(entry["datacenter_id"] for entry in mapping)
+    assert read_account(URL, URL, {"wim_port_mapping": mapping}).end_points == {
+        "site1-uplink": EndPoint("site1-opst", 50.0, 400.0),
+        "site2-uplink": EndPoint("site2-opst", 20.0, 20.0),
+    }
+
+
 @pytest.mark.parametrize(
     ("wim", "config", "named"),
     [
@@ -62,7 +101,8 @@ def test_the_port_mapping_gives_terminals_and_rates(name):
         ({"wim_url": "broker:4753"}, {}, "wim_url"),
         (URL, {"wim_port_mapping": "a"}, "wim_port_mapping"),
         (URL, {"wim_port_mapping": ["a"]}, "wim_port_mapping[0]"),
-        (URL, {"wim_port_mapping": [{}]}, "wim_port_mapping[0].service_endpoint_id"),
+        (URL, {"wim_port_mapping": [{"pop_wan_mappings": "a"}]}, "wim_port_mapping[0].pop_wan_mappings"),
+        (URL, {"wim_port_mapping": [{"pop_wan_mappings": [7]}]}, "wim_port_mapping[0].pop_wan_mappings[0]"),
         (
             URL,
             {"wim_port_mapping": [{"service_endpoint_id": "a", "service_mapping_info": {"bandwidth": "much"}}]},
@@ -71,7 +111,13 @@ def test_the_port_mapping_gives_terminals_and_rates(name):
         (URL, {"bandwidth": -1}, "config.bandwidth"),
         (URL, {"ingress": float("nan")}, "config.ingress"),
         (URL, {"timeout": 0}, "config.timeout"),
+        (URL, {"timeout": "1_0"}, "config.timeout"),
+        (URL, {"patience": True}, "config.patience"),
+        (URL, {"bandwidth": " 12 "}, "config.bandwidth"),
+        (URL, {"bandwidth": "inf"}, "config.bandwidth"),
         (URL, ["network"], "config"),
+        (URL, "network", "config"),
+        (URL, "{network", "config"),
     ],
 )
 def test_what_is_wrong_with_a_configuration_is_named(wim, config, named):
@@ -126,13 +172,37 @@ def test_what_the_broker_chose_is_kept_for_each_point():
         ("ELAN", [point("a")], "connection_points: ELAN joins at least two"),
         ("ELAN", None, "connection_points"),
         ("ELAN", [point("a"), {}], "connection_points[1].service_endpoint_id"),
+        (
+            "ELAN",
+            [point("a"), {**point("b"), "service_endpoint_encapsulation_info": "vlan"}],
+            "connection_points[1].service_endpoint_encapsulation_info",
+        ),
         ("ELAN", [point("a"), point("b", "x")], "connection_points[1].service_endpoint_encapsulation_info.vlan"),
         ("ELAN", [point("a"), point("b", True)], "connection_points[1].service_endpoint_encapsulation_info.vlan"),
+        *(
+            ("ELAN", [point("a"), point("b", vlan)], "connection_points[1].service_endpoint_encapsulation_info.vlan")
+            for vlan in ("1_0", " 12 ", "\u0663", "-1", 7.0, -1, 1 << 24, [])
+        ),
         ("ELAN", [point("a"), point("b", 1, "vxlan")], "connection_points[1].service_endpoint_encapsulation_type"),
     ],
 )
 def test_what_is_wrong_with_connection_points_is_named(kind, given, named):
     assert refused(400, points.segment, MAPPED, kind, given, None).startswith(named)
+
+
+def test_a_word_may_be_in_capitals_and_a_number_in_text():
+    made = points.segment(MAPPED, "ELINE", [point("a", "007", "DOT1Q"), point("b", None, "NONE")], "2.5")
+    assert [(end["label"], end["ingress"]) for end in made] == [(7, 5.0), (None, 2.5)]
+    account = read_account({"wim_url": "HTTP://broker"}, None, {"timeout": "10", "patience": "0.5"})
+    assert (account.url, account.timeout, account.patience) == ("HTTP://broker", 10.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("config", "verify"),
+    [({}, True), ({"ca": "/a.pem"}, "/a.pem"), ({"ca_cert": "/b.pem"}, "/b.pem"), ({"ca": "", "ca_cert": ""}, True)],
+)
+def test_the_certificate_is_verified_with_what_the_user_or_ro_wrote(config, verify):
+    assert read_account(URL, URL, config).verify == verify
 
 
 def test_only_layer_2_services_are_offered():
