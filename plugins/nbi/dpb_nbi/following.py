@@ -23,7 +23,7 @@ from dpb_framework.model import STABLE, Change, Event, EventKind, ServiceView, S
 from dpb_framework.runtime import nothing
 from dpb_nbi import render
 from dpb_nbi.calls import Calls
-from dpb_nbi.events import MAX_PENDING
+from dpb_nbi.events import MAX_PENDING, QUIET
 from dpb_nbi.jsontext import write
 
 _log = logging.getLogger("dpb_nbi")
@@ -106,22 +106,25 @@ def _issued(network: Network, id_: int) -> bool:
 class Copy:
     """What waits for one reader, within a bound; a comment line where nothing came for *quiet* seconds.
 
-    Belongs to the event loop.
+    It ends when its credential is not *alive* any more. Belongs to the event loop.
     """
 
-    def __init__(self, quiet: float) -> None:
+    def __init__(self, quiet: float, alive: Callable[[], bool]) -> None:
         self._quiet = quiet
+        self._alive = alive
         self._loop = asyncio.get_running_loop()
         self._pending: list[bytes] = []
         self._size = 0
         self._wake: asyncio.Future[None] | None = None
         self._fed = self._loop.time()
         # It looks when it must, not at each text: those may be many.
-        self._timer = self._loop.call_later(quiet, self._tick)
+        self._timer = self._loop.call_later(min(quiet, QUIET), self._tick)
         self.closed = False
 
     def feed(self, text: bytes) -> None:
         """Take *text*; a reader that is too slow is sent away, and gets everything anew when it comes back."""
+        if self.closed:  # else whoever is fed without a pause would never end
+            return
         self._fed = self._loop.time()
         self._pending.append(text)
         self._size += len(text)
@@ -137,10 +140,14 @@ class Copy:
         self._rouse()
 
     def _tick(self) -> None:
-        if self._loop.time() - self._fed >= self._quiet:
+        if not self._alive():
+            self.close()
+            return
+        now = self._loop.time()
+        if now - self._fed >= self._quiet:
             self.feed(_COMMENT)
         if not self.closed:
-            self._timer = self._loop.call_at(self._fed + self._quiet, self._tick)
+            self._timer = self._loop.call_at(min(self._fed + self._quiet, now + QUIET), self._tick)
 
     def _rouse(self) -> None:
         if self._wake is not None and not self._wake.done():

@@ -34,9 +34,12 @@ class Copies:
         self._linger = Linger()
         self._stopped = False
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def open(self, network: Network, seen: int | None, quiet: int, request: Request) -> AsyncIterator[bytes]:
         """Return what a reader gets: the whole, what happened after event *seen*, and from then on every change."""
-        copy = Copy(quiet / 1000)
+        copy = Copy(quiet / 1000, request.who.alive)
         self._all.add(copy)
         source = self._sources.get(network.name)
         if source is None:

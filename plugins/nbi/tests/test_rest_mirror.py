@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
@@ -150,6 +151,25 @@ def test_comment_lines_come_as_often_as_asked(make_client):
     reader = Reader(make_client(), "?quiet-millis=100")
     reader.until("whole")
     assert [reader.lines() for _ in range(3)] == [[":"]] * 3
+
+
+def test_a_copy_that_is_never_quiet_ends_with_its_credential(monkeypatch):
+    monkeypatch.setattr(following, "QUIET", 0.01)
+
+    async def run():
+        holds = True
+        copy = following.Copy(0.01, lambda: holds)
+        copy.feed(b"first")
+        assert await copy.take() == b"first"
+        holds = False
+        while not copy.closed:
+            copy.feed(b"x")
+            await copy.take()
+            await asyncio.sleep(0)
+        copy.feed(b"after")
+        assert await copy.take() == b""
+
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 @pytest.mark.parametrize("quiet", ["99", "60001", "-1", "x", "1.5"])
