@@ -87,7 +87,8 @@ class Application(falcon.asgi.App[Request, Response]):
         # Where everybody is the same caller there is nobody to be fair to.
         calls = Calls(broker, limits.WAITS_EACH if controlled else None)
         streams = Streams(calls, limits.STREAMS_EACH if controlled else None)
-        self.context = Context(access, desk, calls, streams, mirror.Copies(broker, calls), controlled)
+        copies = mirror.Copies(broker, calls, limits.MIRRORS_EACH if controlled else None)
+        self.context = Context(access, desk, calls, streams, copies, controlled)
 
     # As in falcon.asgi.App: what the types name as its superclass is for WSGI.
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]

@@ -16,6 +16,7 @@ from dpb_nbi.calls import Calls
 from dpb_nbi.events import PAGE
 from dpb_nbi.following import Copy, Linger, Source, changed_to
 from dpb_nbi.resource import Context, Resource
+from dpb_nbi.shares import Shares
 from dpb_nbi.system import after
 from dpb_nbi.wire import Request, Response
 
@@ -25,9 +26,10 @@ _log = logging.getLogger("dpb_nbi")
 class Copies:
     """All copies that others keep of networks of this broker. Belongs to the event loop."""
 
-    def __init__(self, broker: BrokerApi, calls: Calls) -> None:
+    def __init__(self, broker: BrokerApi, calls: Calls, most: int | None = None) -> None:
         self._broker = broker
         self._calls = calls
+        self._shares = Shares("mirrors of this network", most)
         self._sources: dict[str, Source] = {}
         self._all: set[Copy] = set()
         self._instance = uuid.uuid4().hex
@@ -39,6 +41,8 @@ class Copies:
 
     def open(self, network: Network, seen: int | None, quiet: int, request: Request) -> AsyncIterator[bytes]:
         """Return what a reader gets: the whole, what happened after event *seen*, and from then on every change."""
+        reader = request.who.name, network.name
+        self._shares.take(reader)
         copy = Copy(quiet / 1000, request.who.alive)
         self._all.add(copy)
         source = self._sources.get(network.name)
@@ -48,7 +52,7 @@ class Copies:
         if self._stopped:
             copy.close()
         watcher = asyncio.ensure_future(request.disconnected())
-        watcher.add_done_callback(lambda _: self._leave(source, copy))
+        watcher.add_done_callback(lambda _: self._leave(source, copy, reader))
         return self._texts(source, copy, seen, quiet, watcher)
 
     async def _texts(
@@ -72,7 +76,8 @@ class Copies:
         finally:
             watcher.cancel()
 
-    def _leave(self, source: Source, copy: Copy) -> None:
+    def _leave(self, source: Source, copy: Copy, reader: tuple[str, str]) -> None:
+        self._shares.give_back(reader)
         copy.close()
         self._all.discard(copy)
         source.copies.discard(copy)

@@ -175,6 +175,7 @@ def test_a_stream_ends_with_its_credential(monkeypatch, how, what):
 
 def test_what_lasts_is_shared_out(monkeypatch):
     monkeypatch.setattr(limits, "STREAMS_EACH", 2)
+    monkeypatch.setattr(limits, "MIRRORS_EACH", 2)
     monkeypatch.setattr(limits, "WAITS_EACH", 2)
     guarded = Guarded(FakeBroker())
     guarded.broker.aggregator.paused = True
@@ -188,20 +189,38 @@ def test_what_lasts_is_shared_out(monkeypatch):
         made[-1].request("GET", path, headers={"Authorization": f"Bearer {token}"})
         return made[-1]
 
-    stream, wait = "/api/v1/networks/aggr/events", "/network/aggr/service/1/await-status?acceptable=ACTIVE"
+    stream, mirror = "/api/v1/networks/aggr/events", "/api/v1/networks/aggr/mirror"
+    wait = "/network/aggr/service/1/await-status?acceptable=ACTIVE"
     context = guarded.nbi._server._app.context
-    for path, counted in ((stream, context.streams._shares), (wait, context.calls.waits)):
+    shares = {stream: context.streams._shares, mirror: context.copies._shares, wait: context.calls.waits}
+    for path, counted in shares.items():
         for _ in range(2):
             open_one(ann, path)
-        eventually(lambda counted=counted: counted._open["ann"] == 2)
+        eventually(lambda counted=counted: counted._open.total() == 2)
         answer = guarded.ask("GET", path, ann)
         assert (answer.status, answer.code) == (429, "too-many")
         open_one(bob, path)
-        eventually(lambda counted=counted: counted._open["bob"] == 1)
+        eventually(lambda counted=counted: counted._open.total() == 3)
         for connection in made:
             connection.close()
         made.clear()
         eventually(lambda counted=counted: not counted._open)
+    guarded.stop()
+    guarded.broker.close()
+
+
+def test_a_superior_may_stand_on_very_many_networks(monkeypatch):
+    monkeypatch.setattr(limits, "MIRRORS_EACH", 1)
+    guarded = Guarded(FakeBroker())
+    token, made = guarded.token("ann", "read@*"), []
+    parts = urlsplit(guarded.nbi.address)
+    for network in ("aggr", "slough"):
+        made.append(http.client.HTTPConnection(parts.hostname, parts.port, timeout=20))
+        made[-1].request("GET", f"/api/v1/networks/{network}/mirror", headers={"Authorization": f"Bearer {token}"})
+        assert made[-1].getresponse().status == 200
+    assert guarded.ask("GET", "/api/v1/networks/aggr/mirror", token).code == "too-many"
+    for connection in made:
+        connection.close()
     guarded.stop()
     guarded.broker.close()
 
