@@ -115,6 +115,7 @@ class Copy:
         self._loop = asyncio.get_running_loop()
         self._pending: list[bytes] = []
         self._size = 0
+        self._most = float("inf")  # until the whole is made: a slow reader has no part in that
         self._wake: asyncio.Future[None] | None = None
         self._fed = self._loop.time()
         # It looks when it must, not at each text: those may be many.
@@ -128,10 +129,14 @@ class Copy:
         self._fed = self._loop.time()
         self._pending.append(text)
         self._size += len(text)
-        if self._size > MAX_PENDING:
+        if self._size > self._most:
             self._pending.clear()
             self.close()
         self._rouse()
+
+    def bound(self, whole: int) -> None:
+        """Bound what may wait: anew its reader would get the *whole*, so many bytes, and be no nearer."""
+        self._most = MAX_PENDING + whole
 
     def close(self) -> None:
         """End; what waits is still sent."""

@@ -60,6 +60,7 @@ class Copies:
     ) -> AsyncIterator[bytes]:
         try:
             whole, last = await source.whole(self._instance, quiet)
+            copy.bound(len(whole))
             yield whole
             while seen is not None and seen < last and not copy.closed:
                 position = seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 
 import pytest
 from dpb_nbi import following, render
@@ -194,6 +195,35 @@ def test_a_reader_that_is_too_slow_is_sent_away(nbi, broker, monkeypatch):
             more = slow.recv(1 << 20)
             assert more
             read = read[-10:] + more
+
+
+def test_what_happens_while_a_large_whole_is_made_and_sent_sends_nobody_away(nbi, broker, monkeypatch):
+    """Else a superior on a slow line would get the whole again and again, and nothing after it."""
+    monkeypatch.setattr(following, "MAX_PENDING", 1000)
+    for i in range(100):
+        broker.aggregator.create(ANYBODY, handle=f"{i}" * 200)
+    making, go_on = threading.Event(), threading.Event()
+    true = broker.aggregator.model
+
+    def model():
+        making.set()
+        assert go_on.wait(20)
+        return true()
+
+    broker.aggregator.model = model
+    host, _, port = nbi.address.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        slow.sendall(f"GET {V1}/mirror HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        text = slow.makefile("rb")
+        assert making.wait(20)
+        happened = broker.aggregator.last_event
+        for _ in range(2):
+            for i in range(100):
+                broker.aggregator.tell(EventKind.TERMINAL, {"name": f"t{i}", "present": True})
+            happened += 100
+            go_on.set()
+            while f'"number":{happened},'.encode() not in (line := text.readline()):
+                assert line
 
 
 def test_a_define_and_a_prepare_need_not_wait(client, broker):
