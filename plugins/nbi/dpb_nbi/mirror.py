@@ -14,7 +14,8 @@ from dpb_framework.model import ServiceView
 from dpb_nbi import codec
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import PAGE
-from dpb_nbi.following import Copy, Linger, Source, changed_to
+from dpb_nbi.following import Source, changed_to
+from dpb_nbi.pending import Copy, Linger
 from dpb_nbi.resource import Context, Resource
 from dpb_nbi.shares import Shares
 from dpb_nbi.system import after

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from attrs import evolve
-from dpb_nbi import RestNbi, events, following, limits
+from dpb_nbi import RestNbi, events, limits, pending
 
 from dpb_framework.errors import ConfigInvalid
 from dpb_framework.model import EventKind
@@ -137,7 +137,7 @@ def test_what_users_and_tokens_cannot_be(client, method, path, body, field):
 @pytest.mark.parametrize("what", ["events", "mirror?quiet-millis=60000"])
 @pytest.mark.parametrize("how", ["revoked", "user removed", "other roles"])
 def test_a_stream_ends_with_its_credential(monkeypatch, how, what):
-    for module in (events, following):
+    for module in (events, pending):
         monkeypatch.setattr(module, "QUIET", 0.05)
     guarded = Guarded(FakeBroker())
     keeps, ends = guarded.token("ann", "read@aggr"), guarded.token("bob", "read@aggr")

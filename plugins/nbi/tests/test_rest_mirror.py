@@ -8,7 +8,7 @@ import socket
 import threading
 
 import pytest
-from dpb_nbi import following, render
+from dpb_nbi import pending, render
 
 from dpb_framework.model import ANYBODY, Condition, EventKind, Segment
 
@@ -155,11 +155,11 @@ def test_comment_lines_come_as_often_as_asked(make_client):
 
 
 def test_a_copy_that_is_never_quiet_ends_with_its_credential(monkeypatch):
-    monkeypatch.setattr(following, "QUIET", 0.01)
+    monkeypatch.setattr(pending, "QUIET", 0.01)
 
     async def run():
         holds = True
-        copy = following.Copy(0.01, lambda: holds)
+        copy = pending.Copy(0.01, lambda: holds)
         copy.feed(b"first")
         assert await copy.take() == b"first"
         holds = False
@@ -179,7 +179,7 @@ def test_an_interval_that_is_none_is_refused(client, quiet):
 
 
 def test_a_reader_that_is_too_slow_is_sent_away(nbi, broker, monkeypatch):
-    monkeypatch.setattr(following, "MAX_PENDING", 100_000)
+    monkeypatch.setattr(pending, "MAX_PENDING", 100_000)
     host, _, port = nbi.address.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port))) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -199,7 +199,7 @@ def test_a_reader_that_is_too_slow_is_sent_away(nbi, broker, monkeypatch):
 
 def test_what_happens_while_a_large_whole_is_made_and_sent_sends_nobody_away(nbi, broker, monkeypatch):
     """Else a superior on a slow line would get the whole again and again, and nothing after it."""
-    monkeypatch.setattr(following, "MAX_PENDING", 1000)
+    monkeypatch.setattr(pending, "MAX_PENDING", 1000)
     for i in range(100):
         broker.aggregator.create(ANYBODY, handle=f"{i}" * 200)
     making, go_on = threading.Event(), threading.Event()
