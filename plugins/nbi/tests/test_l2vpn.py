@@ -162,6 +162,19 @@ def test_rates_in_the_list_form_and_labels_that_are_left_open(world):
     assert (third.status, third.json["code"]) == (409, "vpn-full")
 
 
+@pytest.mark.parametrize(
+    ("kind", "third"),
+    [("vpws", 409), ("vpws-evpn", 409), ("pwe3", 409), ("vpls", 201), ("bgp-vpls", 201), ("ldp-l2tp-vpls", 201)],
+)
+def test_each_type_is_e_line_or_e_lan_and_told_as_it_was_sent(world, kind, third):
+    assert world.post(f"{ROOT}/vpn-services", vpn("v", f"ietf-l2vpn-svc:{kind}")).status == 201
+    for name in ("ams", "lon"):
+        assert world.post(at("s"), access(name, "v", name, 10)).status == 201
+    assert world.post(at("s"), access("par", "v", "par", 10)).status == third
+    listed = world.get(f"{ROOT}/vpn-services").json["ietf-l2vpn-svc:vpn-services"]["vpn-service"]
+    assert [one["vpn-svc-type"] for one in listed] == [kind]
+
+
 def test_what_is_refused_changes_nothing(world):
     world.post(f"{ROOT}/vpn-services", vpn("v"))
     for code, site, wish in (

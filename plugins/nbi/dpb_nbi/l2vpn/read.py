@@ -91,7 +91,7 @@ def vpn_services(value: Any, path: str = "body") -> list[VpnAsked]:
         try:
             type_ = VpnType(_identity(named))
         except ValueError:
-            problem = f"the broker offers vpws and vpls, not {kind(named)}"
+            problem = f"the broker offers {', '.join(type_.value for type_ in VpnType)}, not {kind(named)}"
             raise BadArgument(f"{where}.vpn-svc-type", problem) from None
         customer = _member(vpn, "customer-name") or ""
         found.append(VpnAsked(id_, type_, customer if isinstance(customer, str) else ""))
