@@ -10,6 +10,7 @@ from dpb_nbi.access import Access
 
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
+from dpb_framework.contracts import Batch, Item
 
 from .conftest import Client
 
@@ -175,6 +176,43 @@ def test_each_type_is_e_line_or_e_lan_and_told_as_it_was_sent(world, kind, third
     assert [one["vpn-svc-type"] for one in listed] == [kind]
 
 
+def bearers(world, site):
+    listed = world.get(at(site)).json["ietf-l2vpn-svc:site-network-accesses"]["site-network-access"]
+    return [one["bearer"]["bearer-reference"] for one in listed]
+
+
+def test_a_bearer_that_is_no_name_tells_the_place_of_a_terminal(world):
+    """TeraFlow's bearers are always `device:endpoint`."""
+    world.post(f"{ROOT}/vpn-services", vpn("v", "vpws"))
+    refused = world.post(at("1"), access("a", "v", "ams:nowhere", 10))
+    assert (refused.status, refused.json["code"]) == (400, "site-unknown")
+    assert "'ams:nowhere'" in refused.json["detail"]
+    free = access("a", "v", "ams:access", 10)
+    free["ietf-l2vpn-svc:site-network-access"][0]["connection"] = {}
+    assert world.post(at("1"), free).status == 201
+    world.stop()
+    world.start()
+    assert world.post(at("2"), access("b", "v", "lon:access", 10)).status == 201
+    assert {end["terminal"] for end in world.services()[0]["segment"]} == {"ams", "lon"}
+    assert (bearers(world, "1"), bearers(world, "2")) == (["ams:access"], ["lon:access"])
+    before = world.services()[0]["segment"]
+    free["ietf-l2vpn-svc:site-network-access"][0]["bearer"] = {"bearer-reference": "ams"}
+    assert world.put(at("1"), free).status == 204
+    assert world.services()[0]["segment"] == before  # the same terminal: its label stays
+    assert bearers(world, "1") == ["ams"]
+
+
+def test_in_a_switch_a_place_is_an_interface(world):
+    root = f"/network/ams{ROOT}"
+    world.post(f"{root}/vpn-services", vpn("v", "vpws"))
+    sites = f"{root}/sites/site=s/site-network-accesses/"
+    assert world.post(sites, access("a", "v", "1", 10)).status == 201
+    assert world.post(sites, access("b", "v", "4", 10)).status == 400
+    assert world.post(sites, access("b", "v", "2", 10)).status == 201
+    (service,) = world.client.get(f"{V1}/ams/services").json["services"]
+    assert {end["terminal"] for end in service["segment"]} == {"access", "east"}
+
+
 def test_what_is_refused_changes_nothing(world):
     world.post(f"{ROOT}/vpn-services", vpn("v"))
     for code, site, wish in (
@@ -271,6 +309,18 @@ def test_a_vpn_that_is_being_built_outlives_the_broker(world):
     assert {end["label"] for end in world.services()[0]["segment"]} == {10, 12}
     assert world.delete(f"{ROOT}/vpn-services/vpn-service=v/").status == 204
     assert world.nothing_left()
+
+
+def test_a_vpn_that_was_kept_before_there_were_bearers_is_read(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    world.post(at("s"), access("a", "v", "ams", 10))
+    store = world.broker.store
+    item = store.items("l2vpn/wan")["v"]
+    del item.value["accesses"][0]["bearer"]
+    store.submit(Batch(puts=[Item("l2vpn/wan", "v", item.value, item.version + 1)])).result(10)
+    world.stop()
+    world.start()
+    assert world.post(at("s"), access("b", "v", "lon", 10)).status == 201
 
 
 def test_the_client_of_release_5_writes_some_names_in_other_ways(world):

@@ -34,6 +34,7 @@ class Access:
     """A site network access: where a site meets the network.
 
     `asked` is the label that was asked for, None where the broker was left to choose; `label` is the one that it has.
+    `bearer` is how the terminal was called, None where by its name.
     Rates are kbit/s as the network sees them: ingress is from the site into the network.
     """
 
@@ -44,6 +45,7 @@ class Access:
     ingress: int
     egress: int
     label: int | None = None
+    bearer: str | None = None
 
 
 def _accesses(values: Iterable[Access]) -> tuple[Access, ...]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve
 
-from dpb_framework.contracts import Batch, Item, Network, Service
+from dpb_framework.contracts import Batch, Item, Network, Service, SwitchManagement
 from dpb_framework.errors import DpbError, Stopped
 from dpb_framework.model import Change, Status
 from dpb_framework.reply import Reply
@@ -157,8 +157,9 @@ class Vpns:
             old = by_id.get(one.access.id)
             if old is None:
                 raise Problem(400, "access-unknown", f"VPN {vpn.id!r} has no access {one.access.id!r}", field=one.path)
-            same = (old.terminal, old.asked) == (one.access.terminal, one.access.asked)
-            by_id[old.id] = evolve(one.access, label=old.label if same else None)
+            (new,) = self._placed([one.access])
+            same = (old.terminal, old.asked) == (new.terminal, new.asked)
+            by_id[old.id] = evolve(new, label=old.label if same else None)
         return evolve(vpn, accesses=[by_id[access.id] for access in vpn.accesses])
 
     async def _change(self, id: str, asking: Asking, change: Callable[[Vpn], Vpn]) -> None:
@@ -166,15 +167,26 @@ class Vpns:
             before = await self.get(id)
             _check_owner(before, asking)
             after = change(before)
-            self._check_terminals(after.accesses)
+            after = evolve(after, accesses=self._placed(after.accesses))
             await self._keep(await self._realise(after, asking), asking)
 
-    def _check_terminals(self, accesses: Iterable[Access]) -> None:
+    def _placed(self, accesses: Iterable[Access]) -> list[Access]:
+        """Return them at the terminals that are meant: the one of that name, or else the one at that place."""
         known = set(self._network.terminals())
-        for access in accesses:
-            if access.terminal not in known:
-                where = f"site {access.site!r}: the network has no terminal {access.terminal!r}"
-                raise Problem(400, "site-unknown", where, field="bearer.bearer-reference")
+        return [access if access.terminal in known else self._at_place(access) for access in accesses]
+
+    def _at_place(self, access: Access) -> Access:
+        """Return it at the terminal whose place it tells. `Problem` 400.
+
+        TeraFlow tells no other bearers than `device:endpoint`, and no terminal's name is such.
+        """
+        bearer = access.terminal if access.bearer is None else access.bearer
+        managed = self._network.list_terminals() if isinstance(self._network, SwitchManagement) else ()
+        there = next((terminal.name for terminal in managed if terminal.place == bearer), None)
+        if there is None:
+            where = f"site {access.site!r}: the network has no terminal {bearer!r}, and none whose place it is"
+            raise Problem(400, "site-unknown", where, field="bearer.bearer-reference")
+        return evolve(access, terminal=there, bearer=bearer)
 
     # -- services
 
@@ -258,7 +270,7 @@ class Vpns:
                     store = self._calls.broker.store
                     items = await self._calls.work(lambda: store.items(self._namespace))
                     self._found = {
-                        name: (build(Vpn, item.value, f"{self._namespace}/{name}"), item.version)
+                        name: (build(Vpn, _with_bearers(item.value), f"{self._namespace}/{name}"), item.version)
                         for name, item in items.items()
                     }
         return self._found
@@ -278,6 +290,11 @@ class Vpns:
             del found[vpn.id]
         else:
             found[vpn.id] = (vpn, version + 1)
+
+
+def _with_bearers(kept: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what VPNs that were kept before there were bearers do not have."""
+    return {**kept, "accesses": [{"bearer": None, **access} for access in kept["accesses"]]}
 
 
 def _by_vpn(asked: Iterable[AccessAsked]) -> Iterable[tuple[str, list[AccessAsked]]]:
