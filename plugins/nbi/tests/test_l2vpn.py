@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from dpb_nbi.access import Access
+from dpb_nbi.l2vpn.locks import Locks
 
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
@@ -309,6 +312,55 @@ def test_a_vpn_that_is_being_built_outlives_the_broker(world):
     assert {end["label"] for end in world.services()[0]["segment"]} == {10, 12}
     assert world.delete(f"{ROOT}/vpn-services/vpn-service=v/").status == 204
     assert world.nothing_left()
+
+
+def test_requests_for_one_vpn_come_one_after_the_other(world):
+    steps = [
+        ("POST", f"{ROOT}/vpn-services", vpn("v")),
+        ("POST", at("s"), access("a", "v", "ams", 10)),
+        ("POST", at("s"), access("b", "v", "lon", 10)),
+        ("DELETE", f"{ROOT}/vpn-services/vpn-service=v", None),
+    ]
+
+    def ask(first):
+        client = Client(world.broker.nbis[0][1].address)
+        try:
+            answers = [client(*steps[(first + n) % 4]) for n in range(24)]
+        finally:
+            client.close()
+        return {(a.status, a.json["code"] if a.status >= 400 else "") for a in answers}
+
+    with ThreadPoolExecutor(8) as pool:
+        told = set().union(*pool.map(ask, range(8)))
+    assert told <= {(201, ""), (204, ""), (404, "vpn-unknown"), (409, "vpn-exists"), (409, "access-exists")}
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=v").status in (204, 404)
+    assert world.nothing_left()
+
+
+def test_a_lock_is_there_while_somebody_wants_it():
+    locks, order = Locks(), []
+
+    async def work(name, may_end):
+        async with locks.hold("v"):
+            order.append(f"{name} begins")
+            await may_end.wait()
+            order.append(f"{name} ends")
+
+    async def run():
+        ends = [asyncio.Event() for _ in range(3)]
+        first, second = (asyncio.ensure_future(work(n, ends[n])) for n in (0, 1))
+        await asyncio.sleep(0)
+        ends[0].set()
+        await first
+        third = asyncio.ensure_future(work(2, ends[2]))  # comes while the second goes on with the first's lock
+        ends[2].set()
+        await asyncio.sleep(0)
+        ends[1].set()
+        await asyncio.gather(second, third)
+
+    asyncio.run(run())
+    assert order == [f"{n} {what}" for n in range(3) for what in ("begins", "ends")]
+    assert not locks._locks
 
 
 def test_a_vpn_that_was_kept_before_there_were_bearers_is_read(world):

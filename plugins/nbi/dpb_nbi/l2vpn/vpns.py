@@ -23,6 +23,7 @@ from dpb_nbi import operations
 from dpb_nbi.access import orders
 from dpb_nbi.access.orders import Order
 from dpb_nbi.calls import Calls
+from dpb_nbi.l2vpn.locks import Locks
 from dpb_nbi.l2vpn.read import AccessAsked, Document, VpnAsked
 from dpb_nbi.l2vpn.vpn import Access, Vpn
 from dpb_nbi.operations import Asking
@@ -45,7 +46,7 @@ class Vpns:
         self._namespace = f"l2vpn/{network.name}"
         self._found: dict[str, tuple[Vpn, int]] | None = None
         self._loading = asyncio.Lock()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = Locks()
 
     # -- what there is
 
@@ -77,7 +78,7 @@ class Vpns:
 
     async def create(self, asked: VpnAsked, asking: Asking) -> None:
         """Make a VPN without accesses; `Problem` 409 when it exists."""
-        async with self._lock(asked.id):
+        async with self._locks.hold(asked.id):
             if asked.id in await self._known():
                 raise Problem(409, "vpn-exists", f"VPN {asked.id!r} is there already", field="vpn-id")
             await self._keep(Vpn(asked.id, asked.type, asked.customer, asking.who.name), asking)
@@ -131,12 +132,11 @@ class Vpns:
 
     async def delete(self, id: str, asking: Asking) -> None:
         """Release its service and forget it. `Problem` 404."""
-        async with self._lock(id):
+        async with self._locks.hold(id):
             vpn = await self.get(id)
             _check_owner(vpn, asking)
             await self._release(vpn, asking)
             await self._keep(vpn, asking, gone=True)
-        self._locks.pop(id, None)
 
     # -- accesses
 
@@ -163,7 +163,7 @@ class Vpns:
         return evolve(vpn, accesses=[by_id[access.id] for access in vpn.accesses])
 
     async def _change(self, id: str, asking: Asking, change: Callable[[Vpn], Vpn]) -> None:
-        async with self._lock(id):
+        async with self._locks.hold(id):
             before = await self.get(id)
             _check_owner(before, asking)
             after = change(before)
@@ -259,9 +259,6 @@ class Vpns:
             await self._calls.wait(over, seconds=SECONDS)
 
     # -- the store
-
-    def _lock(self, id: str) -> asyncio.Lock:
-        return self._locks.setdefault(id, asyncio.Lock())
 
     async def _known(self) -> dict[str, tuple[Vpn, int]]:
         if self._found is None:
