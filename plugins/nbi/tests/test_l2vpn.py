@@ -14,6 +14,7 @@ from dpb_nbi.l2vpn.locks import Locks
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
 from dpb_framework.contracts import Batch, Item
+from dpb_framework.emulated import device
 
 from .conftest import Client
 
@@ -52,6 +53,14 @@ class World:
     def stop(self) -> None:
         self.client.close()
         self.broker.stop()
+
+    def refuse(self, switch):
+        """Let the switch's device refuse whatever it is asked to make."""
+        device(f"{self.folder}-{switch}").fault(refuse="no meters left", on="ensure", count=None)
+
+    def relent(self, switch):
+        """Let it refuse nothing any more."""
+        device(f"{self.folder}-{switch}").script.clear()
 
     def get(self, path, **headers):
         return self.client("GET", path, **headers)
@@ -253,6 +262,49 @@ def test_what_is_refused_changes_nothing(world):
     assert [len(s["segment"]) for s in world.services()] == [2]
     assert world.delete(f"{ROOT}/vpn-services/vpn-service=v").status == 204
     assert world.nothing_left()
+
+
+def test_what_a_device_refuses_at_once_is_refused(world):
+    """Else the client would hold an access for good whose VPN is never active."""
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    assert world.post(at("s"), access("a", "v", "ams", 10)).status == 201
+    world.refuse("lon")
+    refused = world.post(at("s"), access("b", "v", "lon", 10))
+    assert (refused.status, refused.json["code"]) == (409, "inferior-failed")
+    assert "no meters left" in refused.json["detail"]
+    assert world.nothing_left()
+    assert bearers(world, "s") == ["ams"]
+
+
+def test_a_service_that_worked_and_is_dormant_stays_so_when_a_device_refuses(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    for name in ("ams", "lon"):
+        assert world.post(at("s"), access(name, "v", name, 10)).status == 201
+    (service,) = world.services()
+    assert world.post(f"{V1}/wan/services/{service['id']}/reset", {}).status == 200
+    assert world.get(f"{V1}/wan/services/{service['id']}/await?status=DORMANT").json["status"] == "DORMANT"
+    world.refuse("lon")
+    assert world.put(at("s"), access("lon", "v", "lon", 11)).status == 409
+    assert [(s["id"], s["status"]) for s in world.services()] == [(service["id"], "DORMANT")]
+    world.relent("lon")
+    assert world.put(at("s"), access("lon", "v", "lon", 11)).status == 204
+    assert [(s["id"], s["status"]) for s in world.services()] == [(service["id"], "ACTIVE")]
+
+
+def test_a_vpn_that_worked_keeps_what_fails_later(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    for name in ("ams", "lon"):
+        assert world.post(at("s"), access(name, "v", name, 10)).status == 201
+    (service,) = world.services()
+    path = f"{V1}/wan/services/{service['id']}"
+    assert world.post(f"{path}/deactivate", {}).status == 200
+    assert world.get(f"{path}/await?status=INACTIVE").json["status"] == "INACTIVE"
+    world.refuse("lon")
+    assert world.post(f"{path}/activate", {}).status == 200
+    assert world.get(f"{path}/await?status=FAILED").json["status"] == "FAILED"
+    assert world.get(f"{ROOT}/vpn-services/vpn-service=v/").status == 504
+    assert world.put(at("s"), access("lon", "v", "lon", 10)).status == 204
+    assert [s["id"] for s in world.services()] == [service["id"]]
 
 
 def document(*vpns):

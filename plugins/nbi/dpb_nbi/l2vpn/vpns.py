@@ -34,6 +34,9 @@ SECONDS: Final = 30.0
 _RELEASE_SECONDS: Final = 10.0
 _ACTIVE_SECONDS: Final = 10.0
 _SETTLED: Final = frozenset({Status.ACTIVE, Status.FAILED, Status.DORMANT, Status.RELEASED})
+_REFUSED: Final = frozenset({Status.DORMANT, Status.FAILED})
+"""Where a service is that was wanted active and did not even become so: by the network's word, or by a device's."""
+_GIVEN_BACK: Final = frozenset({Status.DORMANT, Status.RELEASED})
 _MOVING: Final = frozenset({Status.ESTABLISHING, Status.ACTIVATING, Status.DEACTIVATING})
 
 
@@ -206,10 +209,13 @@ class Vpns:
             await operations.command(asking, service, orders.ACTIVATE)
             # Its clients ask at once whether it is active, and take no for an answer.
             await self._until(service, _SETTLED, _ACTIVE_SECONDS)
-            if service.status is Status.DORMANT and service.error is not None:
+            if service.status in _REFUSED and service.error is not None:
                 problem = Problem.from_fault(service.error)
                 if made:
                     await self._release(vpn, asking)
+                elif service.status is Status.FAILED:
+                    await operations.command(asking, service, orders.RESET)
+                    await self._until(service, _GIVEN_BACK, _RELEASE_SECONDS)
                 raise problem
         elif not segment.same_as(service.segment):
             await self._until(service, frozenset(Status) - _MOVING)
