@@ -15,6 +15,7 @@ from dpb_framework.broker import Broker
 from dpb_framework.config import parse
 from dpb_framework.contracts import Batch, Item
 from dpb_framework.emulated import device
+from dpb_framework.model import Caller
 
 from .conftest import Client
 
@@ -289,6 +290,22 @@ def test_a_service_that_worked_and_is_dormant_stays_so_when_a_device_refuses(wor
     world.relent("lon")
     assert world.put(at("s"), access("lon", "v", "lon", 11)).status == 204
     assert [(s["id"], s["status"]) for s in world.services()] == [(service["id"], "ACTIVE")]
+
+
+def test_a_service_of_another_under_a_vpns_handle_is_left_alone(world):
+    wan = world.broker.network("wan")
+    one = wan.create(Caller("mia"), "l2vpn-own").result()
+    refused = world.post(f"{ROOT}/vpn-services", vpn("own"))
+    assert (refused.status, refused.json["code"]) == (409, "handle-taken")
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=own").status == 404
+    assert world.post(f"{ROOT}/vpn-services", vpn("late")).status == 201
+    assert world.post(at("s"), access("a", "late", "ams", 10)).status == 201
+    two = wan.create(Caller("mia"), "l2vpn-late").result()
+    refused = world.post(at("s"), access("b", "late", "lon", 10))
+    assert (refused.status, refused.json["code"]) == (409, "handle-taken")
+    assert world.get(f"{ROOT}/vpn-services/vpn-service=late/").status == 504
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=late").status == 204
+    assert [service["id"] for service in world.services()] == [one.id, two.id]
 
 
 def test_a_vpn_that_worked_keeps_what_fails_later(world):

@@ -15,8 +15,8 @@ from typing import Any, Final
 from attrs import evolve
 
 from dpb_framework.contracts import Batch, Item, Network, Service, SwitchManagement
-from dpb_framework.errors import DpbError, Stopped
-from dpb_framework.model import Change, Status
+from dpb_framework.errors import DpbError, NotOwner, Stopped
+from dpb_framework.model import Caller, Change, Status
 from dpb_framework.reply import Reply
 from dpb_framework.serialise import build, plain
 from dpb_nbi import operations
@@ -37,6 +37,7 @@ _SETTLED: Final = frozenset({Status.ACTIVE, Status.FAILED, Status.DORMANT, Statu
 _REFUSED: Final = frozenset({Status.DORMANT, Status.FAILED})
 """Where a service is that was wanted active and did not even become so: by the network's word, or by a device's."""
 _GIVEN_BACK: Final = frozenset({Status.DORMANT, Status.RELEASED})
+_ENDING: Final = frozenset({Status.RELEASING, Status.RELEASED})
 _MOVING: Final = frozenset({Status.ESTABLISHING, Status.ACTIVATING, Status.DEACTIVATING})
 
 
@@ -80,11 +81,15 @@ class Vpns:
     # -- what is asked
 
     async def create(self, asked: VpnAsked, asking: Asking) -> None:
-        """Make a VPN without accesses; `Problem` 409 when it exists."""
+        """Make a VPN without accesses; `Problem` 409 when it exists, or somebody's service has its handle."""
         async with self._locks.hold(asked.id):
             if asked.id in await self._known():
                 raise Problem(409, "vpn-exists", f"VPN {asked.id!r} is there already", field="vpn-id")
-            await self._keep(Vpn(asked.id, asked.type, asked.customer, asking.who.name), asking)
+            vpn = Vpn(asked.id, asked.type, asked.customer, asking.who.name)
+            there = await self._find(vpn)
+            if there is not None and there.status not in _ENDING:
+                raise _taken(vpn, there.id)
+            await self._keep(vpn, asking)
 
     async def add(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
         """Attach new accesses to their VPNs, and have the services follow."""
@@ -193,8 +198,17 @@ class Vpns:
 
     # -- services
 
-    async def _service(self, vpn: Vpn) -> Service | None:
+    async def _find(self, vpn: Vpn) -> Service | None:
+        """Return the service that has its handle, whoever made it."""
         return await self._calls.command(lambda: self._network.find(vpn.handle))
+
+    async def _service(self, vpn: Vpn) -> Service | None:
+        """Return its service. What another made under its handle is none of it."""
+        there = await self._find(vpn)
+        # In another broker all services are those of the one user that this broker is there.
+        if there is None or not isinstance(self._network, SwitchManagement):
+            return there
+        return there if Caller(vpn.owner).may_change(there.view().owner) else None
 
     async def _realise(self, vpn: Vpn, asking: Asking) -> Vpn:
         """Bring its service to what it asks for and return it with the labels that it has."""
@@ -205,7 +219,10 @@ class Vpns:
         service = await self._service(vpn)
         if service is None or service.status is Status.DORMANT:
             made = service is None
-            service, _ = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
+            try:
+                service, _ = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
+            except NotOwner as error:
+                raise _taken(vpn, error.service) from error
             await operations.command(asking, service, orders.ACTIVATE)
             # Its clients ask at once whether it is active, and take no for an answer.
             await self._until(service, _SETTLED, _ACTIVE_SECONDS)
@@ -293,6 +310,10 @@ class Vpns:
             del found[vpn.id]
         else:
             found[vpn.id] = (vpn, version + 1)
+
+
+def _taken(vpn: Vpn, service: int) -> Problem:
+    return Problem(409, "handle-taken", f"service {service} has the handle of VPN {vpn.id!r}, {vpn.handle!r}")
 
 
 def _with_bearers(kept: dict[str, Any]) -> dict[str, Any]:
