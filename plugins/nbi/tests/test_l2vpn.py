@@ -308,6 +308,37 @@ def test_a_service_of_another_under_a_vpns_handle_is_left_alone(world):
     assert [service["id"] for service in world.services()] == [one.id, two.id]
 
 
+def test_a_service_that_was_released_behind_its_vpns_back_is_told_and_made_anew(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    one = f"{ROOT}/vpn-services/vpn-service=v/"
+    assert world.post(at("s"), access("ams", "v", "ams", 10)).status == 201
+    assert "two accesses, and has 1" in world.get(one).json["detail"]
+    assert world.post(at("s"), access("lon", "v", "lon", 10)).status == 201
+    path = f"{V1}/wan/services/{world.services()[0]['id']}"
+    assert world.delete(path).status == 200
+    assert world.get(f"{path}/await?status=RELEASED").json["status"] == "RELEASED"
+    answer = world.get(one)
+    assert (answer.status, "was released" in answer.json["detail"]) == (504, True)
+    assert world.put(at("s"), access("lon", "v", "lon", 10)).status == 204
+    assert world.get(one).status == 200
+
+
+@pytest.mark.parametrize("id_", ["a/b", "a?b", "a#b", "a%2fb", "a\nb"])
+def test_ids_that_no_path_can_hold_are_refused(world, id_):
+    """The stock clients write them into paths as they are."""
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    whole = document(("w", ("ams", 1, None)))
+    whole["ietf-l2vpn-svc:l2vpn-svc"]["sites"]["site"][0]["site-id"] = id_
+    for path, body, field in (
+        (f"{ROOT}/vpn-services", vpn(id_), "vpn-service[0].vpn-id"),
+        (at("s"), access(id_, "v", "ams", 10), "site-network-access[0].network-access-id"),
+        (ROOT, whole, "l2vpn-svc.sites.site[0].site-id"),
+    ):
+        answer = world.post(path, body)
+        assert (answer.status, answer.json["field"]) == (422, field)
+    assert len(world.get(f"{ROOT}/vpn-services").json["ietf-l2vpn-svc:vpn-services"]["vpn-service"]) == 1
+
+
 def test_a_vpn_that_worked_keeps_what_fails_later(world):
     world.post(f"{ROOT}/vpn-services", vpn("v"))
     for name in ("ams", "lon"):

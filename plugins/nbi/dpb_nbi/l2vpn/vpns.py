@@ -74,8 +74,10 @@ class Vpns:
     async def why(self, vpn: Vpn) -> str:
         """Why its service is not active, as far as is known."""
         service = await self._service(vpn)
+        if service is None and len(vpn.accesses) < 2:
+            return f"it joins at least two accesses, and has {len(vpn.accesses)}"
         if service is None:
-            return f"it has {len(vpn.accesses)} access, and joins at least two"
+            return "its service was released behind its back; a PUT of one of its accesses makes it anew"
         return service.error.text if service.error is not None else f"it is {service.status.value}"
 
     # -- what is asked
