@@ -226,6 +226,26 @@ def test_in_a_switch_a_place_is_an_interface(world):
     assert {end["terminal"] for end in service["segment"]} == {"access", "east"}
 
 
+def test_an_edit_keeps_the_rates_that_it_does_not_name_and_may_move_an_access(world):
+    """The stock client's edit puts access i at the site of its connection point i, and never sends `service`."""
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    rates = {"svc-input-bandwidth": 50_000_000, "svc-output-bandwidth": 40_000_000}
+    assert world.post(at("s"), access("a", "v", "ams", 10, rates)).status == 201
+    assert world.post(at("t"), access("b", "v", "lon", 10)).status == 201
+
+    def rates_of(terminal):
+        (end,) = [end for end in world.services()[0]["segment"] if end["terminal"] == terminal]
+        return end["ingress"], end["egress"]
+
+    assert world.put(at("u"), access("a", "v", "par", 11)).status == 204
+    assert rates_of("par") == (40, 50)
+    assert (bearers(world, "s"), bearers(world, "u")) == ([], ["par"])
+    assert world.put(at("u"), access("a", "v", "par", 11, {"svc-mtu": 1500})).status == 204
+    assert rates_of("par") == (40, 50)
+    assert world.put(at("u"), access("a", "v", "par", 11, {"svc-input-bandwidth": 7_000_000})).status == 204
+    assert rates_of("par") == (7, 7)
+
+
 def test_what_is_refused_changes_nothing(world):
     world.post(f"{ROOT}/vpn-services", vpn("v"))
     for code, site, wish in (

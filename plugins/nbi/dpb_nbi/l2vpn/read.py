@@ -39,11 +39,12 @@ class VpnAsked:
 
 @frozen
 class AccessAsked:
-    """An access that is asked for, and the VPN that it is attached to."""
+    """An access that is asked for, and the VPN that it is attached to. `rated`: it names a rate."""
 
     vpn: str
     access: Access
     path: str
+    rated: bool
 
 
 @frozen
@@ -128,6 +129,7 @@ def site_network_accesses(value: Any, site: str, default: int, path: str = "body
                     rate if to_site is None else to_site,
                 ),
                 where,
+                either is not None,
             )
         )
     return found

@@ -168,6 +168,8 @@ class Vpns:
             if old is None:
                 raise Problem(400, "access-unknown", f"VPN {vpn.id!r} has no access {one.access.id!r}", field=one.path)
             (new,) = self._placed([one.access])
+            if not one.rated:  # the stock client's edits name no rates, and mean no others by that
+                new = evolve(new, ingress=old.ingress, egress=old.egress)
             same = (old.terminal, old.asked) == (new.terminal, new.asked)
             by_id[old.id] = evolve(new, label=old.label if same else None)
         return evolve(vpn, accesses=[by_id[access.id] for access in vpn.accesses])
