@@ -7,22 +7,20 @@ same request sent again finds the service as it asked for it, and deleting the V
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve
 
-from dpb_framework.contracts import Batch, Item, Network, Service, SwitchManagement
+from dpb_framework.contracts import Network, Service, SwitchManagement
 from dpb_framework.errors import DpbError, NotOwner, Stopped
 from dpb_framework.model import Caller, Change, Status
 from dpb_framework.reply import Reply
-from dpb_framework.serialise import build, plain
 from dpb_nbi import operations
 from dpb_nbi.access import orders
-from dpb_nbi.access.orders import Order
 from dpb_nbi.calls import Calls
+from dpb_nbi.l2vpn.kept import Kept
 from dpb_nbi.l2vpn.locks import Locks
 from dpb_nbi.l2vpn.read import AccessAsked, Document, VpnAsked
 from dpb_nbi.l2vpn.vpn import Access, Vpn
@@ -47,24 +45,22 @@ class Vpns:
     def __init__(self, calls: Calls, network: Network) -> None:
         self._calls = calls
         self._network = network
-        self._namespace = f"l2vpn/{network.name}"
-        self._found: dict[str, tuple[Vpn, int]] | None = None
-        self._loading = asyncio.Lock()
+        self._kept = Kept(calls, f"l2vpn/{network.name}")
         self._locks = Locks()
 
     # -- what there is
 
     async def all(self) -> list[Vpn]:
         """All of them, by id."""
-        found = await self._known()
-        return [found[id][0] for id in sorted(found)]
+        found = await self._kept.all()
+        return [found[id] for id in sorted(found)]
 
     async def get(self, id: str) -> Vpn:
         """Return the VPN; `Problem` 404."""
-        found = (await self._known()).get(id)
+        found = await self._kept.get(id)
         if found is None:
             raise Problem(404, "vpn-unknown", f"network {self._network.name!r} has no VPN {id!r}")
-        return found[0]
+        return found
 
     async def status(self, vpn: Vpn) -> Status | None:
         """The status of its service; None while it has none."""
@@ -85,13 +81,13 @@ class Vpns:
     async def create(self, asked: VpnAsked, asking: Asking) -> None:
         """Make a VPN without accesses; `Problem` 409 when it exists, or somebody's service has its handle."""
         async with self._locks.hold(asked.id):
-            if asked.id in await self._known():
+            if await self._kept.get(asked.id) is not None:
                 raise Problem(409, "vpn-exists", f"VPN {asked.id!r} is there already", field="vpn-id")
             vpn = Vpn(asked.id, asked.type, asked.customer, asking.who.name)
             there = await self._find(vpn)
             if there is not None and there.status not in _ENDING:
                 raise _taken(vpn, there.id)
-            await self._keep(vpn, asking)
+            await self._kept.put(vpn, asking)
 
     async def add(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
         """Attach new accesses to their VPNs, and have the services follow."""
@@ -123,7 +119,7 @@ class Vpns:
             for vpn in document.vpns:
                 await self.create(vpn, asking)
                 made.append(vpn.id)
-            before = {id: vpn for id, (vpn, _) in (await self._known()).items()}
+            before = await self._kept.all()
             changed: list[str] = []
             try:
                 for id, group in _by_vpn(document.accesses):
@@ -146,7 +142,7 @@ class Vpns:
             vpn = await self.get(id)
             _check_owner(vpn, asking)
             await self._release(vpn, asking)
-            await self._keep(vpn, asking, gone=True)
+            await self._kept.drop(vpn, asking)
 
     # -- accesses
 
@@ -180,7 +176,7 @@ class Vpns:
             _check_owner(before, asking)
             after = change(before)
             after = evolve(after, accesses=self._placed(after.accesses))
-            await self._keep(await self._realise(after, asking), asking)
+            await self._kept.put(await self._realise(after, asking), asking)
 
     def _placed(self, accesses: Iterable[Access]) -> list[Access]:
         """Return them at the terminals that are meant: the one of that name, or else the one at that place."""
@@ -285,44 +281,9 @@ class Vpns:
         with suppress(Stopped):
             await self._calls.wait(over, seconds=SECONDS)
 
-    # -- the store
-
-    async def _known(self) -> dict[str, tuple[Vpn, int]]:
-        if self._found is None:
-            async with self._loading:
-                if self._found is None:
-                    store = self._calls.broker.store
-                    items = await self._calls.work(lambda: store.items(self._namespace))
-                    self._found = {
-                        name: (build(Vpn, _with_bearers(item.value), f"{self._namespace}/{name}"), item.version)
-                        for name, item in items.items()
-                    }
-        return self._found
-
-    async def _keep(self, vpn: Vpn, asking: Asking, *, gone: bool = False) -> None:
-        found = await self._known()
-        version = found[vpn.id][1] if vpn.id in found else 0
-        expects = {(self._namespace, vpn.id): version}
-        if gone:
-            batch = Batch(drops=[(Item, (self._namespace, vpn.id))], expects=expects)
-        else:
-            batch = Batch(puts=[Item(self._namespace, vpn.id, plain(vpn), version + 1)], expects=expects)
-        order = Order(orders.REMOVE_VPN if gone else orders.PUT_VPN, asking.network, vpn=vpn.id)
-        store = self._calls.broker.store
-        await self._calls.reply(asking.desk.give(asking.who, order, lambda _: store.submit(batch)))
-        if gone:
-            del found[vpn.id]
-        else:
-            found[vpn.id] = (vpn, version + 1)
-
 
 def _taken(vpn: Vpn, service: int) -> Problem:
     return Problem(409, "handle-taken", f"service {service} has the handle of VPN {vpn.id!r}, {vpn.handle!r}")
-
-
-def _with_bearers(kept: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what VPNs that were kept before there were bearers do not have."""
-    return {**kept, "accesses": [{"bearer": None, **access} for access in kept["accesses"]]}
 
 
 def _by_vpn(asked: Iterable[AccessAsked]) -> Iterable[tuple[str, list[AccessAsked]]]:
