@@ -6,7 +6,8 @@ Pure but for the planner: reads the books and takes nothing from them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from itertools import permutations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -92,11 +93,13 @@ class Planning:
         out: Exclusions,
         service: int = 0,
         keep: Mapping[str, int] = MappingProxyType({}),
+        held: Sequence[tuple[str, Segment]] = (),
     ) -> Plan:
         """Return a plan for *segment* (labels chosen). `NoCapacity`, `PlanInvalid`.
 
         *keep* are trunks that *service* uses now, with its label on each: what it holds there counts as free for it,
-        and trunk and label are kept where possible.
+        and trunk and label are kept where possible. *held* are the segments that it has in inferior networks now: what
+        it holds there counts as free for it, too.
         """
         shape = self._shape
         at: list[int] = []
@@ -122,7 +125,7 @@ class Planning:
             tree = Tree(())
             loads: list[tuple[int, int, int]] = []
         else:
-            residual = self._residual(out, service, keep)
+            residual = self._residual(out, service, keep, held)
             tree, loads = self._ask(demand, residual)
         return Plan(*self._divide(segment, at, tuple(tree.edges), loads, out, keep), tree.cost, tree.note)
 
@@ -180,7 +183,9 @@ class Planning:
                 raise SegmentInvalid("constraints.pass-networks", problem)
         return evolve(demand, pass_vertices=frozenset(vertices), pass_edges=frozenset(edges), max_delay=way.max_delay)
 
-    def _residual(self, out: Exclusions, service: int, keep: Mapping[str, int]) -> Residual:
+    def _residual(
+        self, out: Exclusions, service: int, keep: Mapping[str, int], held: Sequence[tuple[str, Segment]]
+    ) -> Residual:
         shape = self._shape
         residual = shape.residual
         banned = [shape.edge_of_name[name] for name in out.edges if name in shape.edge_of_name]
@@ -195,18 +200,40 @@ class Planning:
         for name, labels in out.labels.items():
             if name in shape.trunk_edges and self._book.free_label(name, labels) is None:
                 banned.append(shape.trunk_edges[name])
-        if not banned and not keep:
+        if not banned and not keep and not held:
             return residual
         residual = residual.without(banned)
+        self._give_back(residual, held, banned)
         for name, label in keep.items():
             edge = shape.trunk_edges.get(name)
-            held = self._book.held(service, name).get(label)
-            if edge is not None and edge not in banned and held is not None:
+            mine = self._book.held(service, name).get(label)
+            if edge is not None and edge not in banned and mine is not None:
                 # The service's own share is there for it, also where no label is free or the trunk takes no more.
                 up, down = self._book.left(name)
-                residual.upstream[edge] = max(0, up + held[0])
-                residual.downstream[edge] = max(0, down + held[1])
+                residual.upstream[edge] = max(0, up + mine[0])
+                residual.downstream[edge] = max(0, down + mine[1])
         return residual
+
+    def _give_back(self, residual: Residual, held: Sequence[tuple[str, Segment]], banned: Collection[int]) -> None:
+        """Count as free what a service holds on chords.
+
+        Of a chord between two of its ends there, what may go over it at the most: all that comes in but at the far end,
+        all that goes out but at the near one. A model is advice; the inferior network knows it exactly.
+        """
+        chords = self._shape.chord_edges
+        for inferior, segment in held:
+            ingress: dict[str, int] = {}
+            egress: dict[str, int] = {}
+            for end in segment.ends:
+                name = end.circuit.terminal
+                ingress[name] = ingress.get(name, 0) + end.flow.ingress
+                egress[name] = egress.get(name, 0) + end.flow.egress
+            all_in, all_out = sum(ingress.values()), sum(egress.values())
+            for near, far in permutations(ingress, 2):
+                edge = chords.get((inferior, near, far))
+                if edge is not None and edge not in banned:
+                    residual.upstream[edge] += min(all_in - ingress[far], all_out - egress[near])
+                    residual.downstream[edge] += min(all_in - ingress[near], all_out - egress[far])
 
     def _checked(self, edges: tuple[int, ...], demand: Demand, residual: Residual) -> list[tuple[int, int, int]]:
         try:

@@ -158,14 +158,14 @@ class Aggregator(AggregatorTopology):
         """Release subservices under our handles that no attempt knows; again later where that did not succeed."""
         if self.stopped:
             return
-        known: set[str] = set()
+        known: set[tuple[str, str]] = set()
         for service in self._services.values():
             known |= service.handles()
         orphans = [
             orphan
-            for inferior in self._inferiors.values()
+            for name, inferior in self._inferiors.items()
             for orphan in inferior.services(self.prefix)
-            if orphan.handle not in known
+            if (name, orphan.handle) not in known
         ]
         for orphan in orphans:
             orphan.release(SYSTEM)

@@ -69,9 +69,10 @@ class AttemptingService(DrivenService["Aggregator"]):
         """All that it has, by number."""
         return [attempt for _, attempt in sorted(self._attempts.items())]
 
-    def handles(self) -> set[str]:
-        """The handles of all parts of all attempts."""
-        return {part.record.handle for attempt in self._attempts.copy().values() for part in attempt.parts}
+    def handles(self) -> set[tuple[str, str]]:
+        """All parts of all attempts, as inferior network and handle."""
+        attempts = self._attempts.copy().values()
+        return {(part.inferior.name, part.record.handle) for attempt in attempts for part in attempt.parts}
 
     def _held(self) -> list[Segment]:
         return [*super()._held(), *self._lingering]

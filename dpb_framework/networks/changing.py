@@ -40,7 +40,8 @@ class ChangingService(EstablishingService):
         chosen = network.resolve(self._id, segment)
         network.ask_segment(self, chosen, caller)
         keep = {tunnel.trunk: tunnel.label for tunnel in current.tunnels}
-        plan = network.planning().plan(chosen, NOTHING, self._id, keep)
+        held = [(part.inferior.name, part.record.segment) for part in current.parts]
+        plan = network.planning().plan(chosen, NOTHING, self._id, keep, held)
         undo = self._snapshot()
         attempt = self._new_attempt(plan, Role.NEXT, _shared(plan, current))
         self._next_asked, self._next_chosen, self._change = segment, chosen, Change.PREPARING

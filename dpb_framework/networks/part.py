@@ -6,6 +6,7 @@ answer or a forgetful inferior is the same as doing it the first time.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +19,8 @@ from dpb_framework.runtime import nothing
 
 if TYPE_CHECKING:
     from dpb_framework.networks.attempts import AttemptingService
+
+_logger = logging.getLogger("dpb.networks")
 
 T = TypeVar("T")
 
@@ -38,6 +41,7 @@ class Part:
         "_again",
         "_cancel",
         "_let_go",
+        "_mends",
         "_removing",
         "_tries",
         "_unwatch",
@@ -80,6 +84,7 @@ class Part:
         self._removing = False
         self._absent = not touched
         self._let_go = False
+        self._mends = False
         self._cancel: Callable[[], None] = nothing
         self._unwatch: Callable[[], None] = nothing
 
@@ -89,18 +94,23 @@ class Part:
     def established(self) -> bool:
         """Whether the inferior holds what it needs for the part."""
         service = self.service
-        return service is not None and service.status in _ESTABLISHED
+        return service is not None and service.status in _ESTABLISHED and self._is_ours(service)
 
     def is_at(self, status: Status) -> bool:
         """Whether the inferior's service is there, with the right segment."""
         service = self.service
-        return service is not None and service.status is status
+        return service is not None and service.status is status and self._is_ours(service)
+
+    def _is_ours(self, service: Service) -> bool:
+        """Whether the inferior's service has the part's segment: after one of the two was restored it may not."""
+        found = service.segment
+        return found is self.record.segment or self.record.segment.same_as(found)
 
     @property
     def changed(self) -> bool:
         """Whether the inferior's service is wholly what the part says, and no change is under way there."""
         service = self.service
-        return service is not None and service.change is Change.NONE and self.record.segment.same_as(service.segment)
+        return service is not None and service.change is Change.NONE and self._is_ours(service)
 
     # -- asking
 
@@ -156,6 +166,7 @@ class Part:
     def _forgotten(self) -> None:
         self._unwatch()
         self._unwatch, self.service, self.prepared, self._absent = nothing, None, False, False
+        self._mends = False
 
     # -- bringing it where it is wanted
 
@@ -176,20 +187,52 @@ class Part:
             self.bring(active=active)
         elif service.desired is Desired.DORMANT:
             self._define_again(service, status)
-        elif service.change is Change.PREPARED and commits:
-            self._ask(service.commit(SYSTEM), _nothing)
-        elif service.change in (Change.PREPARED, Change.PREPARING) and aborts and not commits:
-            self._ask(service.abort(SYSTEM), _nothing)
-        elif service.change in (Change.COMMITTING, Change.ABORTING) or (service.change is Change.PREPARING and commits):
+        elif service.change is not Change.NONE and self._bring_over(
+            service, commits or (aborts and self._mends), aborts
+        ):
             return
-        elif commits and not self.record.segment.same_as(service.segment) and status in _ESTABLISHED:
-            self._ask(service.prepare(self.record.segment, SYSTEM), _nothing)
+        elif (commits or aborts) and not self._is_ours(service):
+            self._mend(service, status, commits)
         elif active and service.desired is Desired.INACTIVE:  # also while a change waits for its decision
             self._ask(service.activate(SYSTEM), _nothing)
         elif not active and service.desired is Desired.ACTIVE:
             self._ask(service.deactivate(SYSTEM), _nothing)
         elif self.lost is not None:  # only the answer was lost: nothing else would tell that contact is back
             self._ask(self.inferior.find(self.record.handle), self._found_again)
+
+    def _bring_over(self, service: Service, commits: bool, aborts: bool) -> bool:
+        """See to a change of the inferior's service; whether nothing else is to be done meanwhile."""
+        change = service.change
+        if change is Change.PREPARED and commits:
+            self._mends = False
+            self._ask(service.commit(SYSTEM), _nothing)
+        elif change in (Change.PREPARED, Change.PREPARING) and aborts and not commits:
+            self._ask(service.abort(SYSTEM), _nothing)
+        else:
+            return change in (Change.COMMITTING, Change.ABORTING) or (change is Change.PREPARING and commits)
+        return True
+
+    def _mend(self, service: Service, status: Status, commits: bool) -> None:
+        """Let the inferior's service have the part's segment: in a change of ours, or where it is astray.
+
+        Astray it is where the inferior or we were restored from a backup, or where it does not do as it says.
+        """
+        if commits:
+            if status in _ESTABLISHED:
+                self._ask(service.prepare(self.record.segment, SYSTEM), _nothing)
+        elif status in (Status.INACTIVE, Status.ACTIVE):
+            _logger.warning(
+                "%s: %s has another segment in %r than it should, and is changed",
+                self.owner.network.name,
+                self.record.handle,
+                self.inferior.name,
+            )
+            self._ask(service.prepare(self.record.segment, SYSTEM), self._is_mended)
+        elif status is Status.FAILED:  # which cannot be changed
+            self._ask(service.reset(SYSTEM), _nothing)
+
+    def _is_mended(self, _: object) -> None:
+        self._mends = True  # what is prepared there is ours, and to be committed
 
     def _find_or_create(self) -> None:
         """Look first if the inferior may have it: there it may still have the segment from before a change."""
