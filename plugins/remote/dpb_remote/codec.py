@@ -225,7 +225,7 @@ def error(fault: Fault) -> DpbError:
             made = kind(**{name: _frozen(value) for name, value in fault.facts.items() if name in known})
             if str(made) == fault.text:
                 return made
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             pass
     return Remembered(fault.code, fault.text, dict(fault.facts))
 

@@ -179,10 +179,18 @@ class Copy(NetworkKind):
                 elif one.event == "model" and self._see(plain):
                     self._tell(Event(self._name, 0, EventKind.MODEL))
             except (codec.Garbled, InferiorCycle) as error:
-                self.give_up(str(error))
-                self._garbled = str(error)
-                self._lose(str(error))
+                self._doubt(str(error))
                 return
+            except Exception as error:  # what is half taken up must not pass for the whole
+                _logger.exception("%s: what its stream says cannot be taken up", self.where)
+                self._doubt(f"internal fault, please report it with the log: {type(error).__name__}: {error}")
+                return
+
+    def _doubt(self, problem: str) -> None:
+        """What the stream says is of no use: all is asked for anew."""
+        self.give_up(problem)
+        self._garbled = problem
+        self._lose(problem)
 
     def _whole(self, plain: Any) -> None:
         """Compare everything: what is not there any more is gone, and what is there is as it is told."""

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dpb_remote import codec
+from dpb_remote.contact import Contact
 from dpb_remote.loop import Loop
+from dpb_remote.network import Remote
+from dpb_remote.service import RemoteService
 from dpb_remote.sse import Parser, Said
 
 from dpb_framework import errors
 from dpb_framework.errors import DpbError, Refused, Remembered, Unreachable
-from dpb_framework.model import SYSTEM, Fault, Status, Step, StepImpossible
+from dpb_framework.model import SYSTEM, Fault, ServiceView, Status, Step, StepImpossible
 from dpb_framework.testing.layout import one_switch
 from dpb_framework.testing.world import World
 
-from .remote_stub import AB, Stub, problem
+from .remote_stub import AB, WHOLE, Stub, problem
 from .remote_worlds import PATIENCE, Far, eventually
 
 
 def contact(world: World) -> tuple[str, str]:
     health = world.broker.health()["networks"]["far"]
     return health["contact"], health.get("problem", "")
+
+
+SERVICE = {
+    "id": 7,
+    "network": "s1",
+    "handle": "h",
+    "owner": "",
+    "status": "DORMANT",
+    "desired": "DORMANT",
+    "change": "none",
+    "segment": None,
+    "constraints": None,
+    "error": None,
+    "conditions": [],
+    "moment": 1,
+}
+
+
+def whole(**told: Any) -> tuple[int, bytes]:
+    """A stream that tells the usual but for what is *told*."""
+    return 200, b"event: whole\ndata: " + json.dumps({**WHOLE, **told}).encode() + b"\n\n"
 
 
 # -- credentials -----------------------------------------------------------------------------------
@@ -125,6 +151,52 @@ def test_what_is_no_broker_is_told_in_one_line(
     assert world.network("far").terminals() == ()
 
 
+def test_an_answer_that_is_too_deep_to_be_read_is_told_and_contact_is_tried_again(
+    stub: Stub, near: Callable[..., World]
+) -> None:
+    deep = b"[" * 700 + b"]" * 700
+    stub.stream = 409, b'{"code": "labels-unavailable", "detail": "too deep", "fact-network": ' + deep + b"}"
+    world = near()
+    eventually(lambda: "too deep" in contact(world)[1], lambda: contact(world))
+    eventually(lambda: len(stub.heads) > 1)
+
+
+def test_contact_is_tried_again_whatever_it_ended_with(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    follow, tries, go_on = Contact._follow, list[Contact](), threading.Event()
+
+    async def fail(self: Contact) -> None:
+        tries.append(self)
+        if not go_on.is_set():
+            raise KeyError("surprise")
+        await follow(self)
+
+    monkeypatch.setattr(Contact, "_follow", fail)
+    world = near()
+    eventually(lambda: len(tries) > 2)
+    eventually(lambda: "please report it with the log: KeyError: 'surprise'" in contact(world)[1])
+    assert caplog.text.count("Traceback") == 1, "it is told once, not at each try"
+    go_on.set()
+    eventually(lambda: contact(world)[0] == "up", lambda: contact(world))
+
+
+def test_a_stream_that_cannot_be_taken_up_is_given_up(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would count as contact, with a copy of which nobody knows how much of it is true."""
+
+    def fail(self: Remote, view: ServiceView, moment: int) -> RemoteService:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(Remote, "make", fail)
+    stub.stream = whole(services=[SERVICE])
+    world = near()
+    eventually(lambda: "please report it with the log: KeyError: 'surprise'" in contact(world)[1])
+    assert contact(world)[0] == "lost"
+    assert "Traceback" in caplog.text
+
+
 def test_a_stream_that_falls_silent_is_noticed_by_its_keep_alive_alone(stub: Stub, near: Callable[..., World]) -> None:
     """However long an answer may take: once the whole is there, comment lines come as often as was asked for."""
     world = near(**{"keep-alive": 0.1, "timeout": 3600})
@@ -190,7 +262,7 @@ def test_a_circle_across_brokers_is_noticed(caplog: pytest.LogCaptureFixture) ->
             return any(told in health.get("problem", "") for health in found)
 
         eventually(closed)
-        assert told in caplog.text
+        eventually(lambda: told in caplog.text)
     finally:
         two.close()
         one.close()
