@@ -250,7 +250,13 @@ class Copy(NetworkKind):
         return before != (terminals, model, beneath)
 
     def _happened(self, event: Event) -> None:
+        """Take what happened next. Where numbers are left out, the other side keeps what was missed no longer.
+
+        Or a commit failed there, and nothing was missed: from here that looks alike, and is told alike.
+        """
         if event.number > self._last_event:
+            if event.number != self._last_event + 1:
+                self._recent.clear()
             self._last_event = event.number
             self._recent.append(event)
             self._tell(event)
@@ -299,7 +305,7 @@ class Copy(NetworkKind):
         return cancel
 
     def events(self, after: int, limit: int = 1000) -> Sequence[Event] | None:
-        """The events above *after*, of the last that were heard."""
+        """The events above *after*, of the last that were heard without one left out."""
         recent = list(self._recent)
         if after >= self._last_event:
             return []

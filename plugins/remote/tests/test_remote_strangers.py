@@ -56,6 +56,12 @@ def whole(**told: Any) -> tuple[int, bytes]:
     return 200, b"event: whole\ndata: " + json.dumps({**WHOLE, **told}).encode() + b"\n\n"
 
 
+def happened(*numbers: int) -> bytes:
+    """What a stream says of events."""
+    events = [{"number": number, "kind": "terminal", "data": {"name": "a"}} for number in numbers]
+    return b"event: changed\ndata: " + json.dumps({"services": [], "happened": events}).encode() + b"\n\n"
+
+
 # -- credentials -----------------------------------------------------------------------------------
 
 
@@ -236,6 +242,19 @@ def test_an_answer_that_is_quicker_than_its_caller_is_heard(
     with pytest.raises(DpbError) as caught:
         world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
     assert caught.value.code == "no-capacity"
+
+
+def test_events_that_the_other_side_keeps_no_longer_are_told_to_be_missing(
+    stub: Stub, near: Callable[..., World]
+) -> None:
+    """Whoever asks for what lies before or in the gap must look at everything anew."""
+    status, begin = stub.stream
+    stub.stream = status, begin + happened(1, 2, 3) + happened(20000, 20001)
+    network = near().network("far")
+    eventually(lambda: network.last_event == 20001)
+    assert [network.events(after) for after in (0, 2, 3, 19998)] == [None] * 4
+    assert [event.number for event in network.events(19999) or ()] == [20000, 20001]
+    assert network.events(20001) == []
 
 
 # -- circles ---------------------------------------------------------------------------------------
