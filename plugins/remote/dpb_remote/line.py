@@ -128,7 +128,7 @@ class Line:
         await coroutine
 
     def look(self, then: Callable[[Reply[Answer]], object], where: str, path: str, *, seconds: float) -> None:
-        """Ask for what is at *path*; *then* gets the reply once it is settled, always in the loop.
+        """Ask for what is at *path*; *then* gets the reply once it is settled, in the loop, or after its end.
 
         Its errors are what the other broker refused with, or `Unreachable` (of *where*) when there is no answer.
         """
@@ -148,7 +148,7 @@ class Line:
         seconds: float,
         repeatable: bool = True,
     ) -> None:
-        """Give an order about a service; *then* gets the reply once it is settled, always in the loop.
+        """Give an order about a service; *then* gets the reply once it is settled, in the loop, or after its end.
 
         Orders that are given together travel together, and each is answered as soon as it can be. Errors are as of
         `look`; `Unreachable` where the outcome is unknown. What is *repeatable* is sent once more when a connection
