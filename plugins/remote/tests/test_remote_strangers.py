@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from dpb_remote import codec
 from dpb_remote.contact import Contact
 from dpb_remote.loop import Loop
@@ -116,16 +115,12 @@ def test_a_403_refuses_the_command(stub: Stub, near: Callable[..., World]) -> No
 
 def test_the_other_side_is_verified(stub: Stub, near: Callable[..., World], tmp_path: Path) -> None:
     """With the file of the setting `ca`; without it a certificate that nobody signed is not believed."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"]
-    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not there to make a certificate")
-    subprocess.run(make, check=True, capture_output=True)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     stub.secure(context)
-    trusting, wary = near(ca=str(certificate)), near()
+    trusting, wary = near(ca=str(tmp_path / "ca.pem")), near()
     eventually(lambda: contact(trusting)[0] == "up", lambda: contact(trusting))
     eventually(lambda: contact(wary)[0] == "lost")
     assert "certificate" in contact(wary)[1]
