@@ -12,7 +12,8 @@ from urllib.parse import quote
 import aiohttp
 
 from dpb_framework.errors import DpbError, Unreachable
-from dpb_remote.line import Line, shortly
+from dpb_remote.answers import shortly
+from dpb_remote.line import Line
 from dpb_remote.settings import Settings
 from dpb_remote.sse import Parser, TooLong
 

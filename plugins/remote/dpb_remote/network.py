@@ -28,9 +28,10 @@ from dpb_framework.model import (
 )
 from dpb_framework.reply import Reply
 from dpb_remote import codec
+from dpb_remote.answers import Answer
 from dpb_remote.contact import Contact
 from dpb_remote.copy import Copy
-from dpb_remote.line import Answer, Line
+from dpb_remote.line import Line
 from dpb_remote.service import RemoteService
 from dpb_remote.settings import Settings, settings
 
