@@ -196,11 +196,11 @@ class Copy(NetworkKind):
         """Compare everything: what is not there any more is gone, and what is there is as it is told."""
         store, instance, last, last_service, moment, views = codec.understood(
             lambda: (
-                str(plain["store"]),
-                str(plain["instance"]),
-                int(plain["last-event"]),
-                int(plain["last-service"]),
-                int(plain["moment"]),
+                codec.text(plain["store"]),
+                codec.text(plain["instance"]),
+                codec.whole(plain["last-event"]),
+                codec.whole(plain["last-service"]),
+                codec.whole(plain["moment"]),
                 [(one, codec.view(one, self._name)) for one in plain["services"]],
             )
         )
@@ -241,7 +241,11 @@ class Copy(NetworkKind):
     def _see(self, plain: Any) -> bool:
         """Take up terminals, model and what is beneath; whether any of it is new."""
         terminals, model, beneath = codec.understood(
-            lambda: (tuple(map(str, plain["terminals"])), codec.model(plain["model"]), tuple(plain["beneath"]))
+            lambda: (
+                codec.texts(plain["terminals"]),
+                codec.model(plain["model"]),
+                codec.texts(plain["beneath"]),
+            )
         )
         before = (self._terminals, self._model, self._beneath)
         self._terminals, self._beneath = terminals, beneath
@@ -321,10 +325,11 @@ class Copy(NetworkKind):
 
 
 def _dated(plain: Any) -> tuple[int, int]:
-    return int(plain["id"]), int(plain["moment"])
+    return codec.whole(plain["id"]), codec.whole(plain["moment"])
 
 
 def _changes(plain: Any, network: str) -> tuple[list[Any], list[Event]]:
     return list(plain["services"]), [
-        Event(network, int(one["number"]), EventKind(one["kind"]), dict(one["data"])) for one in plain["happened"]
+        Event(network, codec.whole(one["number"]), EventKind(one["kind"]), dict(one["data"]))
+        for one in plain["happened"]
     ]

@@ -126,9 +126,10 @@ class Remote(Copy):
             reply.fail(answer.error)
             return
         try:
-            listed = codec.understood(lambda: list(answer.value.plain["services"]))
-            moment = answer.value.moment
-            found = [self._adopt({**plain, "moment": moment}) for plain in listed if plain["handle"] == handle]
+            listed = codec.understood(
+                lambda: [one for one in answer.value.plain["services"] if one["handle"] == handle]
+            )
+            found = [self._adopt(codec.dated(one, answer.value.moment)) for one in listed]
         except codec.Garbled as error:
             reply.fail(Unreachable(self.where, str(error)))
             return

@@ -49,6 +49,8 @@ SERVICE = {
     "moment": 1,
 }
 
+CHORD = {"a": "a", "b": "b", "upstream": 1, "downstream": 1, "delay": 1}
+
 
 def whole(**told: Any) -> tuple[int, bytes]:
     """A stream that tells the usual but for what is *told*."""
@@ -162,6 +164,43 @@ def test_an_answer_that_is_too_deep_to_be_read_is_told_and_contact_is_tried_agai
     eventually(lambda: len(stub.heads) > 1)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"last-event": "1"},
+        {"moment": 1.5},
+        {"moment": float("inf")},
+        {"last-service": True},
+        {"terminals": [7]},
+        {"beneath": [None]},
+        {"model": {"fragments": [{"terminals": [["a"]], "chords": None}]}},
+        {"model": {"fragments": [{"terminals": ["a", "b"], "chords": [{**CHORD, "delay": float("inf")}]}]}},
+        {"model": {"fragments": [{"terminals": ["a", "b"], "chords": [{**CHORD, "a": None}]}]}},
+        {"services": [{**SERVICE, "id": "7"}]},
+        {"services": [{**SERVICE, "handle": ["h"]}]},
+        {"services": [{**SERVICE, "owner": None}]},
+        {"services": [{**SERVICE, "status": ["DORMANT"]}]},
+        {"services": [{**SERVICE, "conditions": [{"kind": 1, "where": "", "text": ""}]}]},
+        {"services": [{**SERVICE, "error": {"code": 7, "text": "", "facts": {}}}]},
+        {"services": [{**SERVICE, "error": {"code": "no", "text": "", "facts": 7}}]},
+        {"services": [{**SERVICE, "segment": [{"terminal": "a", "label": "1", "ingress": 1, "egress": 1}] * 2}]},
+        {"services": [{**SERVICE, "segment": [{"terminal": 7, "label": 1, "ingress": 1, "egress": 1}] * 2}]},
+        {"services": [{**SERVICE, "segment": [], "constraints": {"avoid-trunks": "all"}}]},
+        {"services": [{**SERVICE, "segment": [], "constraints": {"pass-trunks": [7]}}]},
+        {"services": [{**SERVICE, "segment": [], "constraints": {"max-delay": float("inf")}}]},
+    ],
+    ids=str,
+)
+def test_what_is_not_of_the_kind_that_it_should_be_is_not_understood(
+    stub: Stub, near: Callable[..., World], told: dict[str, Any]
+) -> None:
+    stub.stream = whole(**told)
+    world = near()
+    eventually(lambda: contact(world)[0] == "lost", lambda: contact(world))
+    assert "it says what is not understood" in contact(world)[1]
+    assert world.network("far").services() == []
+
+
 def test_contact_is_tried_again_whatever_it_ended_with(
     stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -202,6 +241,29 @@ def test_a_stream_that_falls_silent_is_noticed_by_its_keep_alive_alone(stub: Stu
     """However long an answer may take: once the whole is there, comment lines come as often as was asked for."""
     world = near(**{"keep-alive": 0.1, "timeout": 3600})
     eventually(lambda: "it is silent" in contact(world)[1], lambda: contact(world))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"{}",
+        b"nonsense",
+        b"[7]",
+        b'{"services": 7}',
+        b'{"services": [7]}',
+        b'{"services": [{}]}',
+        b'{"services": [{"handle": "h"}]}',
+        json.dumps({"services": [{**SERVICE, "id": "7"}]}).encode(),
+    ],
+)
+def test_a_search_that_is_answered_oddly_ends(stub: Stub, near: Callable[..., World], answer: bytes) -> None:
+    world = near()
+    eventually(lambda: contact(world)[0] == "up")
+    with pytest.raises(Unreachable):
+        world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+    stub.answer = 200, answer
+    with pytest.raises(Unreachable):
+        world.network("far").find("h").result(PATIENCE)
 
 
 @pytest.mark.parametrize(
