@@ -13,6 +13,7 @@ import aiohttp
 
 from dpb_framework.errors import DpbError, Unreachable
 from dpb_remote.answers import shortly
+from dpb_remote.codec import Garbled
 from dpb_remote.line import Line
 from dpb_remote.settings import Settings
 from dpb_remote.sse import Parser, TooLong
@@ -61,7 +62,7 @@ class Contact:
                 problem = "it is silent; where it is only slow, see the settings keep-alive and timeout"
             except TooLong:
                 problem = "it sends an event without an end, which no broker does; is the URL right?"
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, ValueError, Garbled) as error:
                 problem = shortly(error)
             except Exception as error:  # whatever it is, contact must be tried again
                 problem = f"internal fault, please report it with the log: {type(error).__name__}: {shortly(error)}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import trustme
-from dpb_remote import codec
+from dpb_remote import answers, codec, sse
 from dpb_remote.contact import Contact
 from dpb_remote.loop import Loop
 from dpb_remote.network import Remote
@@ -129,6 +129,17 @@ def test_the_other_side_is_verified(stub: Stub, near: Callable[..., World], tmp_
 
 
 # -- no brokers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [(409, b" " * 200_000), (200, b"data: " + b"x" * 200_000)], ids=["answer", "event"])
+def test_what_has_no_end_is_no_broker(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, stream: tuple[int, bytes]
+) -> None:
+    monkeypatch.setattr(answers, "LONGEST", 100_000)
+    monkeypatch.setattr(sse, "MOST", 100_000)
+    stub.stream = stream
+    world = near()
+    eventually(lambda: "without an end" in contact(world)[1], lambda: contact(world))
 
 
 @pytest.mark.parametrize(
