@@ -25,15 +25,13 @@ from dpb_remote import codec
 from dpb_remote.answers import Answer, Gathered, late, refused, said, shortly
 from dpb_remote.loop import Loop
 from dpb_remote.orders import Given, Pile, body, fail_once, requests
+from dpb_remote.pool import Pool
 from dpb_remote.settings import Door
 
 T = TypeVar("T")
 
 CONNECTIONS: Final = 256
 """Calls to one broker that are under way at the most; what comes then waits for one. Streams are not counted."""
-IDLE: Final = 30.0
-"""Seconds after which an idle connection is closed: less than the server's, so that seldom a request meets its end."""
-
 _ONE_S_FAULT: Final = frozenset({400, 413, 422})
 """With what a request is refused where one of its orders may be to blame."""
 
@@ -48,7 +46,7 @@ class Line:
         self.door = door
         self._users = 0
         self._loop = Loop.take()
-        self._sessions: dict[int, aiohttp.ClientSession] = {}
+        self._pool = Pool(door)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._pile = Pile()
@@ -86,9 +84,7 @@ class Line:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for session in self._sessions.values():
-            await session.close()
-        await asyncio.sleep(0)
+        await self._pool.close()
 
     def spawn(self, task: Coroutine[Any, Any, None]) -> Future[None]:
         """Run *task* in the line's loop; it is cancelled when the line is closed."""
@@ -180,7 +176,7 @@ class Line:
             reply.fail(refusal)
 
     async def _get(self, path: str) -> Answer:
-        async with self._open(CONNECTIONS).get(self._url(path), allow_redirects=False) as answer:
+        async with self._pool.session(CONNECTIONS).get(self._url(path), allow_redirects=False) as answer:
             moment = answer.headers.get("DPB-Moment", "")
             return Answer(answer.status, said(await _body(answer)), int(moment) if moment.isdecimal() else 0)
 
@@ -210,7 +206,7 @@ class Line:
         if not sent:
             return
         headers = {"Content-Type": "application/json"}
-        async with self._open(CONNECTIONS).post(
+        async with self._pool.session(CONNECTIONS).post(
             self._url("/orders"), data=body(waiting.values()), headers=headers, allow_redirects=False
         ) as answer:
             if answer.status != 200:
@@ -246,23 +242,6 @@ class Line:
     def _url(self, path: str) -> URL:
         return URL(f"{self.door.url}/api/v1{path}", encoded=True)
 
-    def _open(self, limit: int) -> aiohttp.ClientSession:
-        """The connections of one kind, at most *limit* (0: as many as are needed)."""
-        session = self._sessions.get(limit)
-        if session is None:
-            headers = {"Accept": "application/json", "User-Agent": "dpb-remote"}
-            if self.door.authorization is not None:
-                headers["Authorization"] = self.door.authorization
-            tls = self.door.tls()
-            session = self._sessions[limit] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=IDLE, ssl=tls),
-                timeout=aiohttp.ClientTimeout(total=None),
-                headers=headers,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=1024 * 1024,
-            )
-        return session
-
     @asynccontextmanager
     async def stream(
         self, where: str, path: str, seen: int | None, seconds: float
@@ -272,7 +251,7 @@ class Line:
         if seen is not None:
             headers["Last-Event-ID"] = str(seen)
         async with asyncio.timeout(seconds) as patience:
-            async with self._open(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
+            async with self._pool.session(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise refused(where, Answer(answer.status, said(await _body(answer))), self.door) or Unreachable(
                         where, f"it answers {answer.status}, but not as a broker does; is the URL right?"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -115,17 +118,45 @@ def test_a_403_refuses_the_command(stub: Stub, near: Callable[..., World]) -> No
     assert "403" in str(caught.value)
 
 
-def test_the_other_side_is_verified(stub: Stub, near: Callable[..., World], tmp_path: Path) -> None:
-    """With the file of the setting `ca`; without it a certificate that nobody signed is not believed."""
+@pytest.fixture
+def ca(stub: Stub, tmp_path: Path) -> str:
+    """The file of the authority that the other side's certificate is from, which speaks TLS."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     stub.secure(context)
-    trusting, wary = near(ca=str(tmp_path / "ca.pem")), near()
+    return str(tmp_path / "ca.pem")
+
+
+def test_the_other_side_is_verified(near: Callable[..., World], ca: str) -> None:
+    """With the file of the setting `ca`; without it a certificate that nobody signed is not believed."""
+    trusting, wary = near(ca=ca), near()
     eventually(lambda: contact(trusting)[0] == "up", lambda: contact(trusting))
     eventually(lambda: contact(wary)[0] == "lost")
     assert "certificate" in contact(wary)[1]
+
+
+def test_a_stop_leaves_no_connection_open(stub: Stub, near: Callable[..., World], ca: str) -> None:
+    """Though TLS takes leave of the other side, which is silent."""
+    world = near(ca=ca)
+    eventually(lambda: contact(world)[0] == "up", lambda: contact(world))
+    port = urlsplit(stub.url).port
+
+    def opened() -> list[socket.socket]:
+        there = [one for one in gc.get_objects() if type(one) is socket.socket and one.fileno() != -1]
+        return [one for one in there if one.type == socket.SOCK_STREAM and _peer(one) == port]
+
+    assert len(opened()) == 1
+    world.stop()
+    assert opened() == []
+
+
+def _peer(one: socket.socket) -> int | None:
+    try:
+        return int(one.getpeername()[1])
+    except (OSError, IndexError):  # it listens, or is no connection of the internet's
+        return None
 
 
 # -- no brokers ------------------------------------------------------------------------------------
