@@ -255,6 +255,7 @@ def test_contact_is_tried_again_whatever_it_ended_with(
         await follow(self)
 
     monkeypatch.setattr(Contact, "_follow", fail)
+    monkeypatch.setattr("dpb_remote.contact.RETRY", (0.01,))
     world = near()
     eventually(lambda: len(tries) > 2)
     eventually(lambda: "please report it with the log: KeyError: 'surprise'" in contact(world)[1])
