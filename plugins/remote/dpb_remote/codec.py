@@ -56,10 +56,10 @@ class Garbled(Exception):
     """The other side answers, but not as a broker does."""
 
 
-def read(text: bytes) -> Any:
+def read(written: bytes) -> Any:
     """Return what a JSON text says. Floats have the shortest text that means them, which `kbps` takes exactly."""
     try:
-        return _decode(text.decode())
+        return _decode(written.decode())
     except (ValueError, RecursionError) as error:
         raise Garbled("it is no JSON") from error
 
@@ -78,9 +78,30 @@ def understood(make: Callable[..., T], *data: Any) -> T:
     """Return what *make* makes of *data*; `Garbled` when that is not what was expected."""
     try:
         return make(*data)
-    except (LookupError, TypeError, ValueError, AttributeError, BadArgument) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, BadArgument) as error:
         told = " ".join(str(error).split())[:100]
         raise Garbled(f"it says what is not understood ({type(error).__name__}: {told})") from error
+
+
+def whole(found: Any) -> int:
+    """*found*, which must be a whole number: text, a float or true would pass for one, and be none where it is used."""
+    if type(found) is not int:
+        raise TypeError(f"expected a whole number, got a value of type {type(found).__name__}")
+    return found
+
+
+def text(found: Any) -> str:
+    """*found*, which must be text."""
+    if type(found) is not str:
+        raise TypeError(f"expected text, got a value of type {type(found).__name__}")
+    return found
+
+
+def texts(found: Any) -> tuple[str, ...]:
+    """*found*, which must be a list of texts: a text is none, though its letters are."""
+    if type(found) is not list:
+        raise TypeError(f"expected a list, got a value of type {type(found).__name__}")
+    return tuple(map(text, found))
 
 
 def segment(found: list[Plain] | None, way: Plain | None = None) -> Segment | None:
@@ -88,10 +109,17 @@ def segment(found: list[Plain] | None, way: Plain | None = None) -> Segment | No
     if found is None:
         return None
     ends = (
-        End(Circuit(end["terminal"], end["label"]), TrafficFlow(_rate(end["ingress"]), _rate(end["egress"])))
+        End(
+            Circuit(text(end["terminal"]), _label(end["label"])),
+            TrafficFlow(_rate(end["ingress"]), _rate(end["egress"])),
+        )
         for end in found
     )
     return Segment(ends, constraints(way))
+
+
+def _label(found: Any) -> int | None:
+    return None if found is None else whole(found)
 
 
 def _rate(found: Any) -> int:
@@ -102,7 +130,7 @@ def constraints(found: Plain | None) -> Constraints:
     """What is asked of the way."""
     if not found:
         return FREE
-    named = {name: found.get(name.replace("_", "-")) or () for name in _NAMED}
+    named = {name: texts(found.get(name.replace("_", "-")) or []) for name in _NAMED}
     greatest = found.get("max-delay")
     return Constraints(**named, max_delay=None if greatest is None else _thousandths(greatest))
 
@@ -139,7 +167,7 @@ def answer(line: bytes) -> tuple[int, tuple[int, Any, int]]:
 
     def take(found: Any) -> tuple[int, tuple[int, Any, int]]:
         told = found["service"] if "service" in found else found["problem"]
-        return int(found["order"]), (int(found["status"]), told, int(found["moment"]))
+        return whole(found["order"]), (whole(found["status"]), told, whole(found["moment"]))
 
     return understood(take, read(line))
 
@@ -158,15 +186,15 @@ def view(found: Plain, network: str, asked: Asked | None = None) -> ServiceView:
     same = asked is not None and way is None and asked.segment.constraints is FREE and ends == asked.plain
     return ServiceView(
         network,
-        found["id"],
-        found["handle"],
-        found["owner"],
+        whole(found["id"]),
+        None if found["handle"] is None else text(found["handle"]),
+        text(found["owner"]),
         _STATUSES[found["status"]],
         _DESIRED[found["desired"]],
         _CHANGES[found["change"]],
         asked.segment if asked is not None and same else segment(ends, way),
-        None if fault is None else Fault(fault["code"], fault["text"], fault["facts"]),
-        tuple(Condition(c["kind"], c["where"], c["text"]) for c in found["conditions"]),
+        None if fault is None else Fault(text(fault["code"]), text(fault["text"]), dict(fault["facts"])),
+        tuple(Condition(text(c["kind"]), text(c["where"]), text(c["text"])) for c in found["conditions"]),
     )
 
 
@@ -175,13 +203,13 @@ def model(found: Plain) -> NetworkModel:
     return NetworkModel(
         tuple(
             Fragment(
-                tuple(fragment["terminals"]),
+                texts(fragment["terminals"]),
                 None
                 if fragment["chords"] is None
                 else tuple(
                     Chord(
-                        c["a"],
-                        c["b"],
+                        text(c["a"]),
+                        text(c["b"]),
                         _thousandths(c["upstream"]),
                         _thousandths(c["downstream"]),
                         _thousandths(c["delay"]),
@@ -225,7 +253,7 @@ def error(fault: Fault) -> DpbError:
             made = kind(**{name: _frozen(value) for name, value in fault.facts.items() if name in known})
             if str(made) == fault.text:
                 return made
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             pass
     return Remembered(fault.code, fault.text, dict(fault.facts))
 

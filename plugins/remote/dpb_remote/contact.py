@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
@@ -11,12 +12,16 @@ from urllib.parse import quote
 import aiohttp
 
 from dpb_framework.errors import DpbError, Unreachable
-from dpb_remote.line import Line, shortly
+from dpb_remote.answers import shortly
+from dpb_remote.codec import Garbled
+from dpb_remote.line import Line
 from dpb_remote.settings import Settings
 from dpb_remote.sse import Parser, TooLong
 
 if TYPE_CHECKING:
     from dpb_remote.network import Remote
+
+_logger = logging.getLogger("dpb.remote")
 
 RETRY: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each further try to reach the other broker, more or less a fifth."""
@@ -45,7 +50,7 @@ class Contact:
             self._task.cancel()
 
     async def _keep(self) -> None:
-        tries = 0
+        tries, told = 0, ""
         while True:
             self._heard, self.garbled = False, None
             try:
@@ -54,12 +59,17 @@ class Contact:
             except DpbError as error:
                 problem = error.problem if isinstance(error, Unreachable) else str(error)
             except TimeoutError:
-                problem = "it is silent"
+                problem = "it is silent; where it is only slow, see the settings keep-alive and timeout"
             except TooLong:
-                problem = "it sends an event without an end"
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+                problem = "it sends an event without an end, which no broker does; is the URL right?"
+            except (aiohttp.ClientError, OSError, ValueError, Garbled) as error:
                 problem = shortly(error)
+            except Exception as error:  # whatever it is, contact must be tried again
+                problem = f"internal fault, please report it with the log: {type(error).__name__}: {shortly(error)}"
+                if problem != told:  # of what fails at each try the log has one
+                    _logger.exception("%s: its stream cannot be followed", self._network.where)
             tries = 1 if self._heard and self.garbled is None else tries + 1
+            told = problem
             self._network.tell_lost(problem)
             await asyncio.sleep(RETRY[min(tries, len(RETRY)) - 1] * random.uniform(0.8, 1.2))
 

@@ -179,20 +179,28 @@ class Copy(NetworkKind):
                 elif one.event == "model" and self._see(plain):
                     self._tell(Event(self._name, 0, EventKind.MODEL))
             except (codec.Garbled, InferiorCycle) as error:
-                self.give_up(str(error))
-                self._garbled = str(error)
-                self._lose(str(error))
+                self._doubt(str(error))
                 return
+            except Exception as error:  # what is half taken up must not pass for the whole
+                _logger.exception("%s: what its stream says cannot be taken up", self.where)
+                self._doubt(f"internal fault, please report it with the log: {type(error).__name__}: {error}")
+                return
+
+    def _doubt(self, problem: str) -> None:
+        """What the stream says is of no use: all is asked for anew."""
+        self.give_up(problem)
+        self._garbled = problem
+        self._lose(problem)
 
     def _whole(self, plain: Any) -> None:
         """Compare everything: what is not there any more is gone, and what is there is as it is told."""
         store, instance, last, last_service, moment, views = codec.understood(
             lambda: (
-                str(plain["store"]),
-                str(plain["instance"]),
-                int(plain["last-event"]),
-                int(plain["last-service"]),
-                int(plain["moment"]),
+                codec.text(plain["store"]),
+                codec.text(plain["instance"]),
+                codec.whole(plain["last-event"]),
+                codec.whole(plain["last-service"]),
+                codec.whole(plain["moment"]),
                 [(one, codec.view(one, self._name)) for one in plain["services"]],
             )
         )
@@ -233,7 +241,11 @@ class Copy(NetworkKind):
     def _see(self, plain: Any) -> bool:
         """Take up terminals, model and what is beneath; whether any of it is new."""
         terminals, model, beneath = codec.understood(
-            lambda: (tuple(map(str, plain["terminals"])), codec.model(plain["model"]), tuple(plain["beneath"]))
+            lambda: (
+                codec.texts(plain["terminals"]),
+                codec.model(plain["model"]),
+                codec.texts(plain["beneath"]),
+            )
         )
         before = (self._terminals, self._model, self._beneath)
         self._terminals, self._beneath = terminals, beneath
@@ -242,7 +254,13 @@ class Copy(NetworkKind):
         return before != (terminals, model, beneath)
 
     def _happened(self, event: Event) -> None:
+        """Take what happened next. Where numbers are left out, the other side keeps what was missed no longer.
+
+        Or a commit failed there, and nothing was missed: from here that looks alike, and is told alike.
+        """
         if event.number > self._last_event:
+            if event.number != self._last_event + 1:
+                self._recent.clear()
             self._last_event = event.number
             self._recent.append(event)
             self._tell(event)
@@ -291,7 +309,7 @@ class Copy(NetworkKind):
         return cancel
 
     def events(self, after: int, limit: int = 1000) -> Sequence[Event] | None:
-        """The events above *after*, of the last that were heard."""
+        """The events above *after*, of the last that were heard without one left out."""
         recent = list(self._recent)
         if after >= self._last_event:
             return []
@@ -307,10 +325,11 @@ class Copy(NetworkKind):
 
 
 def _dated(plain: Any) -> tuple[int, int]:
-    return int(plain["id"]), int(plain["moment"])
+    return codec.whole(plain["id"]), codec.whole(plain["moment"])
 
 
 def _changes(plain: Any, network: str) -> tuple[list[Any], list[Event]]:
     return list(plain["services"]), [
-        Event(network, int(one["number"]), EventKind(one["kind"]), dict(one["data"])) for one in plain["happened"]
+        Event(network, codec.whole(one["number"]), EventKind(one["kind"]), dict(one["data"]))
+        for one in plain["happened"]
     ]

@@ -8,58 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 import aiohttp
-from attrs import frozen
 from yarl import URL
 
-from dpb_framework.errors import DpbError, NetworkUnknown, Refused, Remembered, Stopped, Unreachable
+from dpb_framework.errors import Stopped, Unreachable
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime, Strand
 from dpb_framework.turns import at_last
 from dpb_remote import codec
+from dpb_remote.answers import Answer, Gathered, late, refused, said, shortly
 from dpb_remote.loop import Loop
+from dpb_remote.orders import Given, Pile, body, fail_once, requests
+from dpb_remote.pool import Pool
 from dpb_remote.settings import Door
 
 T = TypeVar("T")
 
 CONNECTIONS: Final = 256
 """Calls to one broker that are under way at the most; what comes then waits for one. Streams are not counted."""
-IDLE: Final = 30.0
-"""Seconds after which an idle connection is closed: less than the server's, so that seldom a request meets its end."""
-
-
-MOST: Final = 64
-"""Orders in one request at the most: what is more goes on its way beside."""
-MOST_BYTES: Final = 500_000
-"""The length of such orders: half of what a broker reads."""
 _ONE_S_FAULT: Final = frozenset({400, 413, 422})
 """With what a request is refused where one of its orders may be to blame."""
-
-
-@frozen
-class Answer:
-    """What the other broker answered: HTTP's status, what the body says, the moment at which what it tells was so."""
-
-    status: int
-    plain: Any
-    moment: int = 0
-
-
-@frozen(eq=False)
-class _Given:
-    """An order that waits for its answer."""
-
-    reply: Reply[Answer]
-    where: str
-    text: bytes
-    seconds: float
-    repeatable: bool
 
 
 class Line:
@@ -72,12 +46,10 @@ class Line:
         self.door = door
         self._users = 0
         self._loop = Loop.take()
-        self._sessions: dict[int, aiohttp.ClientSession] = {}
+        self._pool = Pool(door)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._giving = threading.Lock()
-        self._given: list[_Given] = []
-        """Orders that have not been sent yet."""
+        self._pile = Pile()
 
     @classmethod
     def take(cls, door: Door) -> Line:
@@ -112,9 +84,7 @@ class Line:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for session in self._sessions.values():
-            await session.close()
-        await asyncio.sleep(0)
+        await self._pool.close()
 
     def spawn(self, task: Coroutine[Any, Any, None]) -> Future[None]:
         """Run *task* in the line's loop; it is cancelled when the line is closed."""
@@ -128,7 +98,7 @@ class Line:
         await coroutine
 
     def look(self, then: Callable[[Reply[Answer]], object], where: str, path: str, *, seconds: float) -> None:
-        """Ask for what is at *path*; *then* gets the reply once it is settled, always in the loop.
+        """Ask for what is at *path*; *then* gets the reply once it is settled, in the loop, or after its end.
 
         Its errors are what the other broker refused with, or `Unreachable` (of *where*) when there is no answer.
         """
@@ -148,7 +118,7 @@ class Line:
         seconds: float,
         repeatable: bool = True,
     ) -> None:
-        """Give an order about a service; *then* gets the reply once it is settled, always in the loop.
+        """Give an order about a service; *then* gets the reply once it is settled, in the loop, or after its end.
 
         Orders that are given together travel together, and each is answered as soon as it can be. Errors are as of
         `look`; `Unreachable` where the outcome is unknown. What is *repeatable* is sent once more when a connection
@@ -156,9 +126,7 @@ class Line:
         """
         reply: Reply[Answer] = Reply()
         reply.then(then)
-        given = _Given(reply, where, codec.write(order), seconds, repeatable)
-        with self._giving:
-            self._given.append(given)
+        self._pile.put(Given(reply, where, codec.write(order), seconds, repeatable))
         at_last(self._call_for)
 
     def _call_for(self) -> None:
@@ -169,20 +137,12 @@ class Line:
             self._drop_orders()
 
     def _drop_orders(self) -> None:
-        for given in self._taken():
+        for given in self._pile.take():
             given.reply.fail(Stopped())
 
-    def _taken(self) -> list[_Given]:
-        with self._giving:
-            taken, self._given = self._given, []
-        return taken
-
     def _send_orders(self) -> None:
-        waiting = self._taken()
-        for seconds in dict.fromkeys(given.seconds for given in waiting):
-            alike = [given for given in waiting if given.seconds == seconds]
-            for some in _requests(alike):
-                self._start(self._carry(dict(enumerate(some)), seconds), [given.reply for given in some])
+        for some in requests(self._pile.take()):
+            self._start(self._carry(dict(enumerate(some)), some[0].seconds), [given.reply for given in some])
 
     def _start(self, work: Coroutine[Any, Any, None], replies: Sequence[Reply[Answer]]) -> None:
         if self._closed:
@@ -204,7 +164,7 @@ class Line:
                 answer = await _twice(partial(self._get, path))
             refusal = refused(where, answer, self.door)
         except TimeoutError:
-            refusal = Unreachable(where, _late(seconds))
+            refusal = Unreachable(where, late(seconds))
         except asyncio.CancelledError:
             reply.fail(Stopped())
             raise
@@ -216,11 +176,11 @@ class Line:
             reply.fail(refusal)
 
     async def _get(self, path: str) -> Answer:
-        async with self._open(CONNECTIONS).get(self._url(path), allow_redirects=False) as answer:
+        async with self._pool.session(CONNECTIONS).get(self._url(path), allow_redirects=False) as answer:
             moment = answer.headers.get("DPB-Moment", "")
-            return Answer(answer.status, _said(await answer.read()), int(moment) if moment.isdecimal() else 0)
+            return Answer(answer.status, said(await _body(answer)), int(moment) if moment.isdecimal() else 0)
 
-    async def _carry(self, waiting: dict[int, _Given], seconds: float) -> None:
+    async def _carry(self, waiting: dict[int, Given], seconds: float) -> None:
         """Send the orders that wait, and settle each one's reply; what is answered waits no more."""
 
         async def send() -> None:
@@ -229,9 +189,9 @@ class Line:
         problem = "it left the order without an answer"
         try:
             async with asyncio.timeout(seconds):
-                await _twice(send, partial(_fail_once, waiting))
+                await _twice(send, partial(fail_once, waiting))
         except TimeoutError:
-            problem = _late(seconds)
+            problem = late(seconds)
         except asyncio.CancelledError:
             for given in waiting.values():
                 given.reply.fail(Stopped())
@@ -241,27 +201,25 @@ class Line:
         for given in waiting.values():
             given.reply.fail(Unreachable(given.where, problem))
 
-    async def _post(self, waiting: dict[int, _Given]) -> None:
+    async def _post(self, waiting: dict[int, Given]) -> None:
         sent = list(waiting)
         if not sent:
             return
-        body = b'{"orders":[' + b",".join(waiting[number].text for number in sent) + b"]}"
         headers = {"Content-Type": "application/json"}
-        async with self._open(CONNECTIONS).post(
-            self._url("/orders"), data=body, headers=headers, allow_redirects=False
+        async with self._pool.session(CONNECTIONS).post(
+            self._url("/orders"), data=body(waiting.values()), headers=headers, allow_redirects=False
         ) as answer:
             if answer.status != 200:
-                self._refused_all(waiting, Answer(answer.status, _said(await answer.read())))
+                self._refused_all(waiting, Answer(answer.status, said(await _body(answer))))
                 return
-            rest = b""
+            gathered = Gathered()
             async for piece in answer.content.iter_any():
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
+                for line in gathered.lines(piece):
                     number, told = codec.answer(line)
                     if 0 <= number < len(sent) and (given := waiting.pop(sent[number], None)) is not None:
                         self._settle(given, Answer(*told))
 
-    def _refused_all(self, waiting: dict[int, _Given], answer: Answer) -> None:
+    def _refused_all(self, waiting: dict[int, Given], answer: Answer) -> None:
         """The request was refused as a whole: what may be one order's fault is not the others'."""
         given = list(waiting.values())
         waiting.clear()
@@ -271,7 +229,7 @@ class Line:
             else:
                 self._settle(one, answer)
 
-    def _settle(self, given: _Given, answer: Answer) -> None:
+    def _settle(self, given: Given, answer: Answer) -> None:
         try:
             refusal = refused(given.where, answer, self.door)
         except Exception as error:  # noqa: BLE001  # whatever it says, somebody waits to be told
@@ -284,23 +242,6 @@ class Line:
     def _url(self, path: str) -> URL:
         return URL(f"{self.door.url}/api/v1{path}", encoded=True)
 
-    def _open(self, limit: int) -> aiohttp.ClientSession:
-        """The connections of one kind, at most *limit* (0: as many as are needed)."""
-        session = self._sessions.get(limit)
-        if session is None:
-            headers = {"Accept": "application/json", "User-Agent": "dpb-remote"}
-            if self.door.authorization is not None:
-                headers["Authorization"] = self.door.authorization
-            tls = self.door.tls()
-            session = self._sessions[limit] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=IDLE, ssl=tls),
-                timeout=aiohttp.ClientTimeout(total=None),
-                headers=headers,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=1024 * 1024,
-            )
-        return session
-
     @asynccontextmanager
     async def stream(
         self, where: str, path: str, seen: int | None, seconds: float
@@ -310,15 +251,22 @@ class Line:
         if seen is not None:
             headers["Last-Event-ID"] = str(seen)
         async with asyncio.timeout(seconds) as patience:
-            async with self._open(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
+            async with self._pool.session(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    raise refused(where, Answer(answer.status, _said(await answer.read())), self.door) or Unreachable(
+                    raise refused(where, Answer(answer.status, said(await _body(answer))), self.door) or Unreachable(
                         where, f"it answers {answer.status}, but not as a broker does; is the URL right?"
                     )
                 if not answer.content_type == "text/event-stream":
                     raise Unreachable(where, "it answers, but not as a broker does; is the URL right?")
                 patience.reschedule(None)
                 yield answer.content
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    gathered = Gathered()
+    async for piece in answer.content.iter_any():
+        gathered.add(piece)
+    return gathered.take()
 
 
 async def _twice(send: Callable[[], Awaitable[T]], between: Callable[[BaseException], None] = lambda _: None) -> T:
@@ -330,70 +278,3 @@ async def _twice(send: Callable[[], Awaitable[T]], between: Callable[[BaseExcept
             raise
         between(error)
     return await send()
-
-
-def _requests(given: Sequence[_Given]) -> Iterator[list[_Given]]:
-    """Cut orders into as many as go by one request."""
-    some: list[_Given] = []
-    size = 0
-    for one in given:
-        if some and (len(some) == MOST or size + len(one.text) > MOST_BYTES):
-            yield some
-            some, size = [], 0
-        some.append(one)
-        size += len(one.text)
-    if some:
-        yield some
-
-
-def _fail_once(waiting: dict[int, _Given], error: BaseException) -> None:
-    """Give up what must not be sent twice."""
-    for number, given in list(waiting.items()):
-        if not given.repeatable:
-            waiting.pop(number).reply.fail(Unreachable(given.where, shortly(error)))
-
-
-def _said(text: bytes) -> Any:
-    """What a body says; None where it is no JSON."""
-    try:
-        return codec.read(text)
-    except codec.Garbled:
-        return None
-
-
-def _late(seconds: float) -> str:
-    return f"no answer within {seconds:g} s"
-
-
-def shortly(error: BaseException) -> str:
-    """What is told of a fault of a connection: one line, without addresses of objects."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection to {error.host}:{error.port} ({error.strerror or error.os_error})"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the connection ended in the middle"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the connection ended without an answer"
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def refused(where: str, answer: Answer, door: Door) -> DpbError | None:
-    """What *answer* refuses with, or None where it does not refuse."""
-    status = answer.status
-    if 200 <= status < 300:
-        return None
-    if status == 401:
-        how = "the credentials are not accepted" if door.authorization else "it asks for credentials, and none are set"
-        return Unreachable(where, f"{how} (401); see token, user and password")
-    if status == 403:
-        return Refused(f"{where}: the credentials do not allow it (403)")
-    found = codec.problem(answer.plain)
-    if found is None or status == 500:
-        detail = f": {found}" if found is not None else ", but not as a broker does; is the URL right?"
-        return Unreachable(where, f"it answers {status}{detail}")
-    if found.code == NetworkUnknown.code:
-        return Unreachable(where, f"{found} there; see the setting network")
-    if status == 503 and isinstance(found, Remembered):  # too busy to look at it: no refusal
-        return Unreachable(where, str(found))
-    if isinstance(found, Remembered) and found.code in ("no-route", "wrong-method", "bad-request"):
-        return Unreachable(where, f"it answers {status}: {found}; its version may be older than ours")
-    return found

@@ -28,9 +28,10 @@ from dpb_framework.model import (
 )
 from dpb_framework.reply import Reply
 from dpb_remote import codec
+from dpb_remote.answers import Answer
 from dpb_remote.contact import Contact
 from dpb_remote.copy import Copy
-from dpb_remote.line import Answer, Line
+from dpb_remote.line import Line
 from dpb_remote.service import RemoteService
 from dpb_remote.settings import Settings, settings
 
@@ -125,9 +126,10 @@ class Remote(Copy):
             reply.fail(answer.error)
             return
         try:
-            listed = codec.understood(lambda: list(answer.value.plain["services"]))
-            moment = answer.value.moment
-            found = [self._adopt({**plain, "moment": moment}) for plain in listed if plain["handle"] == handle]
+            listed = codec.understood(
+                lambda: [one for one in answer.value.plain["services"] if one["handle"] == handle]
+            )
+            found = [self._adopt(codec.dated(one, answer.value.moment)) for one in listed]
         except codec.Garbled as error:
             reply.fail(Unreachable(self.where, str(error)))
             return

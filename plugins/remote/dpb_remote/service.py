@@ -20,7 +20,7 @@ from dpb_framework.model import (
 )
 from dpb_framework.reply import Reply
 from dpb_remote import codec
-from dpb_remote.line import Answer
+from dpb_remote.answers import Answer
 from dpb_remote.told import ToldService
 
 if TYPE_CHECKING:

@@ -2,32 +2,68 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import logging
-import shutil
+import socket
 import ssl
-import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from dpb_remote import codec
+import trustme
+from dpb_remote import answers, codec, sse
+from dpb_remote.contact import Contact
 from dpb_remote.loop import Loop
+from dpb_remote.network import Remote
+from dpb_remote.service import RemoteService
 from dpb_remote.sse import Parser, Said
 
 from dpb_framework import errors
 from dpb_framework.errors import DpbError, Refused, Remembered, Unreachable
-from dpb_framework.model import SYSTEM, Fault, Status, Step, StepImpossible
+from dpb_framework.model import SYSTEM, Fault, ServiceView, Status, Step, StepImpossible
 from dpb_framework.testing.layout import one_switch
 from dpb_framework.testing.world import World
 
-from .remote_stub import AB, Stub, problem
+from .remote_stub import AB, WHOLE, Stub, problem
 from .remote_worlds import PATIENCE, Far, eventually
 
 
 def contact(world: World) -> tuple[str, str]:
     health = world.broker.health()["networks"]["far"]
     return health["contact"], health.get("problem", "")
+
+
+SERVICE = {
+    "id": 7,
+    "network": "s1",
+    "handle": "h",
+    "owner": "",
+    "status": "DORMANT",
+    "desired": "DORMANT",
+    "change": "none",
+    "segment": None,
+    "constraints": None,
+    "error": None,
+    "conditions": [],
+    "moment": 1,
+}
+
+CHORD = {"a": "a", "b": "b", "upstream": 1, "downstream": 1, "delay": 1}
+
+
+def whole(**told: Any) -> tuple[int, bytes]:
+    """A stream that tells the usual but for what is *told*."""
+    return 200, b"event: whole\ndata: " + json.dumps({**WHOLE, **told}).encode() + b"\n\n"
+
+
+def happened(*numbers: int) -> bytes:
+    """What a stream says of events."""
+    events = [{"number": number, "kind": "terminal", "data": {"name": "a"}} for number in numbers]
+    return b"event: changed\ndata: " + json.dumps({"services": [], "happened": events}).encode() + b"\n\n"
 
 
 # -- credentials -----------------------------------------------------------------------------------
@@ -82,24 +118,59 @@ def test_a_403_refuses_the_command(stub: Stub, near: Callable[..., World]) -> No
     assert "403" in str(caught.value)
 
 
-def test_the_other_side_is_verified(stub: Stub, near: Callable[..., World], tmp_path: Path) -> None:
-    """With the file of the setting `ca`; without it a certificate that nobody signed is not believed."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"]
-    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not there to make a certificate")
-    subprocess.run(make, check=True, capture_output=True)
+@pytest.fixture
+def ca(stub: Stub, tmp_path: Path) -> str:
+    """The file of the authority that the other side's certificate is from, which speaks TLS."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     stub.secure(context)
-    trusting, wary = near(ca=str(certificate)), near()
+    return str(tmp_path / "ca.pem")
+
+
+def test_the_other_side_is_verified(near: Callable[..., World], ca: str) -> None:
+    """With the file of the setting `ca`; without it a certificate that nobody signed is not believed."""
+    trusting, wary = near(ca=ca), near()
     eventually(lambda: contact(trusting)[0] == "up", lambda: contact(trusting))
     eventually(lambda: contact(wary)[0] == "lost")
     assert "certificate" in contact(wary)[1]
 
 
+def test_a_stop_leaves_no_connection_open(stub: Stub, near: Callable[..., World], ca: str) -> None:
+    """Though TLS takes leave of the other side, which is silent."""
+    world = near(ca=ca)
+    eventually(lambda: contact(world)[0] == "up", lambda: contact(world))
+    port = urlsplit(stub.url).port
+
+    def opened() -> list[socket.socket]:
+        there = [one for one in gc.get_objects() if type(one) is socket.socket and one.fileno() != -1]
+        return [one for one in there if one.type == socket.SOCK_STREAM and _peer(one) == port]
+
+    assert len(opened()) == 1
+    world.stop()
+    assert opened() == []
+
+
+def _peer(one: socket.socket) -> int | None:
+    try:
+        return int(one.getpeername()[1])
+    except (OSError, IndexError):  # it listens, or is no connection of the internet's
+        return None
+
+
 # -- no brokers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [(409, b" " * 200_000), (200, b"data: " + b"x" * 200_000)], ids=["answer", "event"])
+def test_what_has_no_end_is_no_broker(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, stream: tuple[int, bytes]
+) -> None:
+    monkeypatch.setattr(answers, "LONGEST", 100_000)
+    monkeypatch.setattr(sse, "MOST", 100_000)
+    stub.stream = stream
+    world = near()
+    eventually(lambda: "without an end" in contact(world)[1], lambda: contact(world))
 
 
 @pytest.mark.parametrize(
@@ -125,10 +196,117 @@ def test_what_is_no_broker_is_told_in_one_line(
     assert world.network("far").terminals() == ()
 
 
+def test_an_answer_that_is_too_deep_to_be_read_is_told_and_contact_is_tried_again(
+    stub: Stub, near: Callable[..., World]
+) -> None:
+    deep = b"[" * 700 + b"]" * 700
+    stub.stream = 409, b'{"code": "labels-unavailable", "detail": "too deep", "fact-network": ' + deep + b"}"
+    world = near()
+    eventually(lambda: "too deep" in contact(world)[1], lambda: contact(world))
+    eventually(lambda: len(stub.heads) > 1)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"last-event": "1"},
+        {"moment": 1.5},
+        {"moment": float("inf")},
+        {"last-service": True},
+        {"terminals": [7]},
+        {"beneath": [None]},
+        {"model": {"fragments": [{"terminals": [["a"]], "chords": None}]}},
+        {"model": {"fragments": [{"terminals": ["a", "b"], "chords": [{**CHORD, "delay": float("inf")}]}]}},
+        {"model": {"fragments": [{"terminals": ["a", "b"], "chords": [{**CHORD, "a": None}]}]}},
+        {"services": [{**SERVICE, "id": "7"}]},
+        {"services": [{**SERVICE, "handle": ["h"]}]},
+        {"services": [{**SERVICE, "owner": None}]},
+        {"services": [{**SERVICE, "status": ["DORMANT"]}]},
+        {"services": [{**SERVICE, "conditions": [{"kind": 1, "where": "", "text": ""}]}]},
+        {"services": [{**SERVICE, "error": {"code": 7, "text": "", "facts": {}}}]},
+        {"services": [{**SERVICE, "error": {"code": "no", "text": "", "facts": 7}}]},
+        {"services": [{**SERVICE, "segment": [{"terminal": "a", "label": "1", "ingress": 1, "egress": 1}] * 2}]},
+        {"services": [{**SERVICE, "segment": [{"terminal": 7, "label": 1, "ingress": 1, "egress": 1}] * 2}]},
+        {"services": [{**SERVICE, "segment": [], "constraints": {"avoid-trunks": "all"}}]},
+        {"services": [{**SERVICE, "segment": [], "constraints": {"pass-trunks": [7]}}]},
+        {"services": [{**SERVICE, "segment": [], "constraints": {"max-delay": float("inf")}}]},
+    ],
+    ids=str,
+)
+def test_what_is_not_of_the_kind_that_it_should_be_is_not_understood(
+    stub: Stub, near: Callable[..., World], told: dict[str, Any]
+) -> None:
+    stub.stream = whole(**told)
+    world = near()
+    eventually(lambda: contact(world)[0] == "lost", lambda: contact(world))
+    assert "it says what is not understood" in contact(world)[1]
+    assert world.network("far").services() == []
+
+
+def test_contact_is_tried_again_whatever_it_ended_with(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    follow, tries, go_on = Contact._follow, list[Contact](), threading.Event()
+
+    async def fail(self: Contact) -> None:
+        tries.append(self)
+        if not go_on.is_set():
+            raise KeyError("surprise")
+        await follow(self)
+
+    monkeypatch.setattr(Contact, "_follow", fail)
+    monkeypatch.setattr("dpb_remote.contact.RETRY", (0.01,))
+    world = near()
+    eventually(lambda: len(tries) > 2)
+    eventually(lambda: "please report it with the log: KeyError: 'surprise'" in contact(world)[1])
+    assert caplog.text.count("Traceback") == 1, "it is told once, not at each try"
+    go_on.set()
+    eventually(lambda: contact(world)[0] == "up", lambda: contact(world))
+
+
+def test_a_stream_that_cannot_be_taken_up_is_given_up(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would count as contact, with a copy of which nobody knows how much of it is true."""
+
+    def fail(self: Remote, view: ServiceView, moment: int) -> RemoteService:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(Remote, "make", fail)
+    stub.stream = whole(services=[SERVICE])
+    world = near()
+    eventually(lambda: "please report it with the log: KeyError: 'surprise'" in contact(world)[1])
+    assert contact(world)[0] == "lost"
+    assert "Traceback" in caplog.text
+
+
 def test_a_stream_that_falls_silent_is_noticed_by_its_keep_alive_alone(stub: Stub, near: Callable[..., World]) -> None:
     """However long an answer may take: once the whole is there, comment lines come as often as was asked for."""
     world = near(**{"keep-alive": 0.1, "timeout": 3600})
     eventually(lambda: "it is silent" in contact(world)[1], lambda: contact(world))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"{}",
+        b"nonsense",
+        b"[7]",
+        b'{"services": 7}',
+        b'{"services": [7]}',
+        b'{"services": [{}]}',
+        b'{"services": [{"handle": "h"}]}',
+        json.dumps({"services": [{**SERVICE, "id": "7"}]}).encode(),
+    ],
+)
+def test_a_search_that_is_answered_oddly_ends(stub: Stub, near: Callable[..., World], answer: bytes) -> None:
+    world = near()
+    eventually(lambda: contact(world)[0] == "up")
+    with pytest.raises(Unreachable):
+        world.network("far").create(SYSTEM, "h", AB).result(PATIENCE)
+    stub.answer = 200, answer
+    with pytest.raises(Unreachable):
+        world.network("far").find("h").result(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +344,19 @@ def test_an_answer_that_is_quicker_than_its_caller_is_heard(
     assert caught.value.code == "no-capacity"
 
 
+def test_events_that_the_other_side_keeps_no_longer_are_told_to_be_missing(
+    stub: Stub, near: Callable[..., World]
+) -> None:
+    """Whoever asks for what lies before or in the gap must look at everything anew."""
+    status, begin = stub.stream
+    stub.stream = status, begin + happened(1, 2, 3) + happened(20000, 20001)
+    network = near().network("far")
+    eventually(lambda: network.last_event == 20001)
+    assert [network.events(after) for after in (0, 2, 3, 19998)] == [None] * 4
+    assert [event.number for event in network.events(19999) or ()] == [20000, 20001]
+    assert network.events(20001) == []
+
+
 # -- circles ---------------------------------------------------------------------------------------
 
 
@@ -190,7 +381,7 @@ def test_a_circle_across_brokers_is_noticed(caplog: pytest.LogCaptureFixture) ->
             return any(told in health.get("problem", "") for health in found)
 
         eventually(closed)
-        assert told in caplog.text
+        eventually(lambda: told in caplog.text)
     finally:
         two.close()
         one.close()
