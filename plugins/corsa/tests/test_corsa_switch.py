@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from dpb_corsa import PerServiceFabric, SharedFabric
+from dpb_corsa.contact import Contact, Look
 from dpb_corsa.fabric import CorsaFabric
 from dpb_corsa_emulator import certificate
 from dpb_corsa_emulator.values import Bridge as Vfc
@@ -407,6 +408,27 @@ def test_an_application_that_was_restarted_is_told_up_again(
     fabric.retain([service(1).key], NAMESPACE)
     fabric.ensure(service(1))
     assert told(fabric) == given(service(1))
+
+
+def test_contact_is_lost_and_regained_whatever_goes_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    fine = Look("run-1", frozenset(), lost=False)
+    looks: list[Look | Exception] = [fine, ArithmeticError("nobody foresaw this"), fine]
+
+    def look() -> Look:
+        found = looks.pop(0) if looks else fine
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    contact = Contact(look, 0.01, "the switch")
+    events: list[FabricEvent] = []
+    contact.watchers.add(lambda event, _: events.append(event))
+    contact.start()
+    try:
+        eventually(lambda: events == [FabricEvent.UP, FabricEvent.DOWN, FabricEvent.UP])
+    finally:
+        contact.end()
+    assert "ArithmeticError: nobody foresaw this" in caplog.text
 
 
 def test_a_service_of_its_own_vfc_is_removed_while_the_application_is_away(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from dpb_openflow import OpenFlowFabric
+from dpb_openflow.hub import Hub
 
 from dpb_framework.contracts import Bridge, Capability, Channel, FabricEvent
 from dpb_framework.errors import ConfigInvalid, DpbError, FabricRefused, Unreachable
@@ -346,6 +347,26 @@ def test_an_application_that_comes_after_the_fabric(application: FakeApplication
         eventually(lambda: told == [UP, (FabricEvent.PORT_UP, "3"), DOWN, UP])
     finally:
         fabric.stop()
+
+
+def test_contact_is_lost_and_regained_whatever_goes_wrong(
+    application: FakeApplication,
+    fabric: OpenFlowFabric,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Told()
+    fabric.watch(told)
+    eventually(lambda: told == [UP])
+
+    def tell(*_: object) -> None:
+        monkeypatch.undo()
+        raise ArithmeticError("nobody foresaw this")
+
+    monkeypatch.setattr(Hub, "_tell", tell)
+    application.set_port(DPID, "3", True)
+    eventually(lambda: told == [UP, DOWN, UP])
+    assert "ArithmeticError: nobody foresaw this" in caplog.text
 
 
 def test_one_thread_follows_an_application_for_all_its_switches() -> None:
