@@ -294,6 +294,23 @@ def test_a_process_that_stands_still_is_noticed(process: EmulatedProcess) -> Non
         fabric.stop()
 
 
+def test_contact_is_lost_and_regained_whatever_goes_wrong(
+    process: EmulatedProcess, fabric: ProcessFabric, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[FabricEvent] = []
+    fabric.watch(lambda event, _: told.append(event))
+    eventually(lambda: told == [FabricEvent.UP])
+
+    def hear(_: object) -> None:
+        monkeypatch.undo()
+        raise ArithmeticError("nobody foresaw this")
+
+    monkeypatch.setattr(fabric, "_hear", hear)
+    process.port("1", up=False)
+    eventually(lambda: told[:3] == [FabricEvent.UP, FabricEvent.DOWN, FabricEvent.UP])
+    assert "ArithmeticError: nobody foresaw this" in caplog.text
+
+
 def test_the_process_may_come_after_the_fabric() -> None:
     process = EmulatedProcess()
     fabric = process.fabric()

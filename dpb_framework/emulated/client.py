@@ -193,6 +193,8 @@ class ProcessFabric(Fabric):
                 self._listen()
             except OSError as error:
                 _log.debug("%s: %s", self._where, error)
+            except Exception:  # noqa: BLE001  # nobody else would tell of the device any more
+                _log.exception("%s: contact is lost", self._where)
             if self._watchers.up:
                 pause = _FIRST_PAUSE
                 self._tell(FabricEvent.DOWN)

@@ -93,11 +93,6 @@ class Books:
     _claims: _Claims = Factory(_Claims)
     _shared: Counter[Flow] = Factory(Counter)
 
-    def named(self, key: str, kind: str = "v2") -> Holding | None:
-        """The holding of this key."""
-        holding = self.holdings.get(cookies.cookie_of(key, kind))
-        return holding if holding is not None and holding.key == key else None
-
     def plan(self, wishes: Mapping[int, Wish]) -> Plan:
         """See what the wishes would change, each by itself. Holds numbers and meters for what is accepted."""
         refused = self._conflicts(wishes)

@@ -29,19 +29,43 @@ def sets(switch: Switch, words: Words) -> list[list[Any]]:
 
 def held(switch: Switch) -> dict[int, Slice]:
     """The sets by cookie."""
-    return {c: holding.slice for c, holding in switch.books.holdings.items() if holding.kind == "v1"}
+    return {holding.cookie: holding.slice for holding in switch.holdings() if holding.kind == "v1"}
 
 
 def change(switch: Switch, words: Words, body: Any, wanted: Callable[[], bool] = always) -> None:
     """Do what a POST asks."""
     if not isinstance(body, dict):
         raise BadArgument("$", "an object is wanted")
-    before = held(switch)
+    disused = [words.circuit_of(told, f"$.disused[{place}]") for place, told in enumerate(_array(body, "disused"))]
+    slices = [_set_of(words, told, f"$.slices[{place}]") for place, told in enumerate(_array(body, "slices"))]
+    dhcp = body.get("dhcp")
+    if "dhcp" in body and type(dhcp) is not bool:
+        raise BadArgument("$.dhcp", "true or false is wanted")
+
+    def wishes() -> dict[int, Wish]:
+        before = held(switch)
+        after = _after(before, disused, slices, dhcp)
+        return {
+            cookie: Wish(None, slice_ if slice_.ends else None, "v1")
+            for cookie, slice_ in after.items()
+            if slice_ != before.get(cookie)
+        }
+
+    for error in switch.revise(wishes, wanted).values():
+        if error is not None:
+            raise error
+    if "learn" in body:
+        _learn(switch, words, body["learn"])
+
+
+def _after(
+    before: dict[int, Slice], disused: list[Circuit], slices: list[Slice], dhcp: bool | None
+) -> dict[int, Slice]:
+    """The sets by cookie as a POST would have them; a set without ends is gone."""
     after = dict(before)
-    for place, told in enumerate(_array(body, "disused")):
-        _evict(after, words.circuit_of(told, f"$.disused[{place}]"), None)
-    for place, told in enumerate(_array(body, "slices")):
-        slice_ = _set_of(words, told, f"$.slices[{place}]")
+    for circuit in disused:
+        _evict(after, circuit, None)
+    for slice_ in slices:
         cookie = _cookie(after, slice_)
         for end in slice_.ends:
             _evict(after, end.circuit, cookie)
@@ -49,20 +73,7 @@ def change(switch: Switch, words: Words, body: Any, wanted: Callable[[], bool] =
         after[cookie] = evolve(slice_, dhcp=_dhcp(before) if old is None else old.dhcp)
         if old is not None and (left := _without(old, slice_)).ends:
             after[_new_cookie(after, left)] = left
-    if "dhcp" in body:
-        if type(body["dhcp"]) is not bool:
-            raise BadArgument("$.dhcp", "true or false is wanted")
-        after = {cookie: evolve(slice_, dhcp=body["dhcp"]) for cookie, slice_ in after.items()}
-    wishes = {
-        cookie: Wish(None, slice_ if slice_.ends else None, "v1")
-        for cookie, slice_ in after.items()
-        if slice_ != before.get(cookie)
-    }
-    for error in switch.change(wishes, wanted).values():
-        if error is not None:
-            raise error
-    if "learn" in body:
-        _learn(switch, words, body["learn"])
+    return after if dhcp is None else {cookie: evolve(slice_, dhcp=dhcp) for cookie, slice_ in after.items()}
 
 
 def _array(body: dict[str, Any], name: str) -> list[Any]:
@@ -128,7 +139,7 @@ def _learn(switch: Switch, words: Words, told: Any) -> None:
         raise BadArgument("$.learn.mac", "six pairs of hexadecimal digits with colons are wanted")
     circuit = words.circuit_of(told.get("tuple"), "$.learn.tuple")
     idle = whole(told.get("timeout", 30), 1, 65535, "$.learn.timeout")
-    for holding in switch.books.holdings.values():
+    for holding in switch.holdings():
         if holding.kind == "v1" and circuit in holding.place.seats and holding.learns:
             switch.learning.seen(holding.place.number, holding.place.seats[circuit].index, address, idle)
             return

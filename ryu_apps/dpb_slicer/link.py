@@ -198,7 +198,7 @@ class DatapathLink:
             return
         if name == "ErrorMsg":
             waiter.errors[message.xid] = error_name(message)
-            if isinstance(waiter.parts, list) and not self._is_step(message):
+            if self._is_question(message):
                 waiter.done.set()
         elif name == "BarrierReply":
             waiter.done.set()
@@ -208,10 +208,9 @@ class DatapathLink:
             if not message.flags & 1:
                 waiter.done.set()
 
-    @staticmethod
-    def _is_step(message: Any) -> bool:
-        """Whether an error is about a step, after which a barrier's reply still comes: no multipart request."""
-        return bytes(message.data[1:2]) != b"\x12"
+    def _is_question(self, message: Any) -> bool:
+        """Whether an error is about a multipart request: nothing follows it, as a barrier's reply follows a step's."""
+        return bytes(message.data[1:2]) == bytes([self._datapath.ofproto.OFPT_MULTIPART_REQUEST])
 
     def lost(self) -> None:
         """The connection has ended: nobody waits for it any longer."""

@@ -134,6 +134,10 @@ class Switch:
             except NotConnected:
                 log.debug("%s went away while it was told an address", self.dpid)
 
+    def holdings(self) -> list[Holding]:
+        """What is held at this moment, of every cookie. Any thread may ask while commands change it."""
+        return list(self.books.holdings.copy().values())
+
     # ---- commands ----
 
     def change(self, wishes: Mapping[int, Wish], wanted: Callable[[], bool] = always) -> dict[int, SlicerError | None]:
@@ -142,10 +146,19 @@ class Switch:
         Raises `NotConnected` before anything is changed, `TimedOut` when the outcome is unknown: it is then wanted on.
         *wanted* tells, once it is this command's turn, whether the caller still waits.
         """
+        return self.revise(lambda: wishes, wanted)
+
+    def revise(
+        self, wishes_now: Callable[[], Mapping[int, Wish]], wanted: Callable[[], bool] = always
+    ) -> dict[int, SlicerError | None]:
+        """The same of wishes that follow from what is held: *wishes_now* is asked while no other command may change it.
+
+        What it raises is raised, and nothing is changed.
+        """
         with self._serial():
             if not wanted():
                 raise GivenUp()
-            outcome = self._change(wishes)
+            outcome = self._change(wishes_now())
         self._let_settle()
         return outcome
 
@@ -322,7 +335,7 @@ def _begins(holding: Holding, prefix: str) -> bool:
 def describe(switch: Switch) -> dict[str, Any]:
     """The second interface's SWITCH."""
     features = switch.features
-    groups = sum(type(entry).__name__ == "Group" for h in switch.books.holdings.values() for entry in h.entries)
+    groups = sum(type(entry).__name__ == "Group" for h in switch.holdings() for entry in h.entries)
     return {
         "dpid": switch.dpid,
         "connected": switch.connected,

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import queue
+import re
 import select
 import shutil
 import signal
@@ -210,6 +211,12 @@ class Ovs:
             "inactivity_probe=5000",
         )  # fmt: skip
 
+    def last_error(self, bridge):
+        """Why the last connection of a bridge to its controller ended; empty if none has."""
+        words = ["get", "controller", bridge, "status"]
+        told = re.search(r'last_error="?([^",}]*)', self.vsctl(*words))
+        return told[1] if told else ""
+
     def stop(self):
         for wire in self.wires.values():
             wire.close()
@@ -305,6 +312,16 @@ class Slicer:
                 self.kill()
                 raise AssertionError("SIGTERM did not end the application") from None
         return self.process.returncode
+
+
+def is_read(client):
+    """Whether the other side, on this machine, has read all that was sent to it by an IPv4 socket."""
+    ends = [f"{port:04X}" for _, port in (client.getpeername(), client.getsockname())]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if [local.partition(":")[2], remote.partition(":")[2]] == ends:
+            return int(queues.partition(":")[2], 16) == 0
+    return False
 
 
 def slice_of(*circuits, dhcp=True):

@@ -1,7 +1,9 @@
 """The application and a real Open vSwitch that come and go, differ, refuse and fall silent."""
 
 import contextlib
+import http.client
 import itertools
+import json
 import re
 import signal
 import subprocess
@@ -11,7 +13,7 @@ import time
 
 import pytest
 
-from .slicer_lab import BROADCAST, Ovs, Slicer, eventually, frame, mac, slice_of, tags_of
+from .slicer_lab import BROADCAST, Ovs, Slicer, eventually, frame, is_read, mac, slice_of, tags_of
 
 pytestmark = [pytest.mark.dataplane, pytest.mark.xdist_group("slicer_control")]
 FAST = ("--audit", "0.3", "--full-audit", "1", "--timeout", "3")
@@ -330,9 +332,9 @@ def test_a_command_whose_caller_has_gone_is_not_begun(own):
     slicer.put(DPID, "ns/a", [1], [2])
     ovs.processes[-1].send_signal(signal.SIGSTOP)
     try:
-        first = threading.Thread(target=slicer.put, args=(DPID, "ns/b", [3, 1], [4, 1]))
-        first.start()  # holds the switch until its time-out
-        time.sleep(0.5)
+        first = threading.Thread(target=slicer.put, args=(DPID, "ns/b", {"circuit": [3, 1], "ingress": 1000}, [4, 1]))
+        first.start()  # holds the switch until its time-out, from when its meter is taken
+        eventually(lambda: slicer.call("GET", f"v2/{DPID}")[1]["meters-used"] == 1, "it holds the switch")
         with contextlib.suppress(TimeoutError):
             slicer.call("PUT", f"v2/{DPID}/slices/gone", slice_of([3, 2], [4, 2]), timeout=0.5)
         first.join()
@@ -369,21 +371,15 @@ def test_a_port_that_is_in_use_is_one_clear_line(own, tmp_path):
 
 def test_sigterm_ends_it_while_callers_wait(own):
     _, slicer = own
-    answers = []
-
-    def wait():
-        try:
-            answers.append(slicer.call("GET", f"v2/events?after={slicer.call('GET', 'v2')[1]['last-event']}&wait=50"))
-        except OSError:
-            answers.append("cut off")
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    time.sleep(0.3)
-    slicer.process.send_signal(signal.SIGTERM)
-    assert slicer.process.wait(5) == 0
-    waiting.join()
-    assert answers
+    last = eventually(lambda: slicer.call("GET", "v2")[1]["last-event"], "the switch's coming is told")
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", slicer.rest, timeout=20)) as waiting:
+        waiting.request("GET", f"/slicer/api/v2/events?after={last}&wait=50")
+        eventually(lambda: is_read(waiting.sock), "the question is read")
+        slicer.process.send_signal(signal.SIGTERM)
+        with waiting.getresponse() as answer:
+            told = json.loads(answer.read())
+    assert (answer.status, told["events"], told["last-event"]) == (200, [], last)
+    assert slicer.process.wait(10) == 0
 
 
 def test_the_first_interface(own):
@@ -464,7 +460,8 @@ def test_switches_by_tls(tmp_path):
         slicer.connected(DPID)
         assert slicer.put(DPID, "ns/a", [1], [2])[0] == 200
         ovs.bridge("plain", "00000000000000bb", (1, 2), slicer.target)
-        time.sleep(1)
+        status = eventually(lambda: ovs.last_error("plain"), "the plain switch was sent away")
+        assert "refused" not in status  # it was listened to
         assert list(slicer.call("GET", "v2")[1]["switches"]) == [DPID]
     finally:
         ovs.stop()

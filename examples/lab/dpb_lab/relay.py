@@ -18,7 +18,6 @@ class Message(Enum):
 
     FLOW_MOD = 14
     GROUP_MOD = 15
-    MULTIPART_REQUEST = 18
     BARRIER_REQUEST = 20
     METER_MOD = 29
 

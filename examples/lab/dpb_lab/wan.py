@@ -110,10 +110,6 @@ class Wan:
         """The switch of a site."""
         return self.switches[site]
 
-    def trunk_port(self, site: str, far: str) -> int:
-        """The port of a site's switch where the trunk to another site begins."""
-        return self._places[site, far]
-
     def host(self, name: str, site: str, port: int, *, address: str | None = None, tag: int | None = None) -> Host:
         """Make a host; see `Lab.host`."""
         return self.lab.host(name, self.switches[site], port, address=address, tag=tag)

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import quote
 
 from attrs import field, frozen
-from requests.adapters import HTTPAdapter
 
 from dpb_corsa.address import application_url
-from dpb_corsa.transport import MOST, Refusal, Transport, short, understanding
+from dpb_corsa.answers import Lines
+from dpb_corsa.transport import Refusal, Transport, short, understanding
 from dpb_framework.errors import Unreachable
 
 BASE = "/slicer/api/v2"
@@ -63,9 +63,7 @@ class Application:
         """Whether it is the port slicer, as it told last."""
         self._settling = min(timeout, _SETTLING)
         self._ended = threading.Event()
-        self._transport = Transport(
-            base + BASE, timeout, self.where, HTTPAdapter(pool_connections=1, pool_maxsize=MOST, max_retries=0)
-        )
+        self._transport = Transport(base + BASE, timeout, self.where, Lines())
 
     def end(self) -> None:
         """Make no call any more."""

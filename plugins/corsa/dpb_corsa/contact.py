@@ -62,12 +62,15 @@ class Contact:
             watchers = self.watchers
             try:
                 look = self._look()
-            except DpbError as error:
+            except Exception as error:  # noqa: BLE001  # nobody else would tell of the switch any more
                 if self._ended.is_set():
                     return
-                if str(error) != problem:
-                    _log.warning("%s", error)
-                problem = str(error)
+                if repr(error) != problem:
+                    if isinstance(error, DpbError):
+                        _log.warning("%s", error)
+                    else:
+                        _log.exception("%s: contact is lost", self._where)
+                problem = repr(error)
                 if watchers.up:
                     watchers.post(FabricEvent.DOWN)
             else:

@@ -10,10 +10,9 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from requests.adapters import HTTPAdapter
-
 from dpb_corsa.address import Options, fingerprint_of, switch_url, token_of
-from dpb_corsa.transport import MOST, Refusal, Transport, short, understanding
+from dpb_corsa.answers import Lines
+from dpb_corsa.transport import Refusal, Transport, short, understanding
 from dpb_corsa.tunnels import Tunnel, Wanted
 from dpb_framework.errors import ConfigInvalid, Unreachable
 
@@ -21,12 +20,12 @@ CONTROLLER = "dpb"
 """The name of our controller attachments."""
 
 
-class _Pinned(HTTPAdapter):
+class _Pinned(Lines):
     """Connections to whoever has exactly one certificate; by which name it is called does not matter."""
 
     def __init__(self, fingerprint: str) -> None:
         self._fingerprint = fingerprint
-        super().__init__(pool_connections=1, pool_maxsize=MOST, max_retries=0)
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
         """Make the pools."""

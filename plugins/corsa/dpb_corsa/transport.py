@@ -11,16 +11,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
+import urllib3
 from attrs import frozen
-from requests.adapters import HTTPAdapter
 
+from dpb_corsa import answers
+from dpb_corsa.answers import Lines
 from dpb_framework.errors import FabricRefused, Unreachable
 
-_OBJECT = re.compile(r"^(?:<[^>]*>|HTTPS?Connection\([^)]*\)): ")
+_OBJECT = re.compile(r"^(?:<[^>]*>|\w+\([^)]*\)): ")
 """Where a text begins with the object that it is about: a connection, before the operating system's words."""
-
-MOST = 32
-"""How many idle connections are kept."""
 
 
 @frozen
@@ -32,9 +31,12 @@ class Refusal(FabricRefused):
 
 
 class Transport:
-    """Calls one server. *timeout* is how long each call may take, *where* begins its errors. Thread-safe."""
+    """Calls one server by *lines*. *where* begins its errors. Thread-safe.
 
-    def __init__(self, url: str, timeout: float, where: str, adapter: HTTPAdapter, verify: str | bool = True) -> None:
+    *timeout* is how long a connection may take, and how long a call, from when it is sent until its answer is whole.
+    """
+
+    def __init__(self, url: str, timeout: float, where: str, lines: Lines, verify: str | bool = True) -> None:
         self.url = url
         self._timeout = timeout
         self._where = where
@@ -43,8 +45,8 @@ class Transport:
         # No proxies, credentials and certificates of the environment: switches are controlled by what is configured.
         session.trust_env = False
         session.verify = verify
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
+        session.mount("https://", lines)
+        session.mount("http://", lines)
 
     def end(self) -> None:
         """Make no call any more."""
@@ -67,23 +69,34 @@ class Transport:
             headers = {**headers, "Content-Type": "application/json"}
         began = time.monotonic()
         try:
-            response = self._session.request(
-                method, self.url + path, data=data, headers=headers, timeout=self._timeout, allow_redirects=False
-            )
+            with self._session.request(
+                method,
+                self.url + path,
+                data=data,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                told = answers.body_of(response)
         except requests.exceptions.SSLError as error:
             raise Unreachable(self._where, f"TLS: {_line(error)}") from None
         except requests.exceptions.Timeout:
             raise Unreachable(self._where, f"no answer within {self._timeout:g} s") from None
         except requests.exceptions.RequestException as error:
+            if error.args and isinstance(error.args[0], urllib3.exceptions.ReadTimeoutError):  # amid an answer
+                raise Unreachable(self._where, f"no whole answer within {self._timeout:g} s") from None
             # Most likely a connection that had been idle, to a server that was restarted meanwhile.
             if again and method != "POST" and time.monotonic() - began < self._timeout / 2:
                 return self.send(method, path, body, headers, again=False)
             raise Unreachable(self._where, _line(error)) from None
         except OSError as error:  # such as a certificate's file that is gone
             raise Unreachable(self._where, _line(error)) from None
+        if told is None:
+            raise Unreachable(self._where, f"its answer has more than {answers.LARGEST} octets")
         kind = response.headers.get("Content-Type", "no content type").split(";")[0]
         try:
-            plain = json.loads(response.content) if response.content else None
+            plain = json.loads(told) if told else None
         except (ValueError, RecursionError):
             plain = ""
         return response.status_code, plain, f"status {response.status_code}, {short(kind)}"

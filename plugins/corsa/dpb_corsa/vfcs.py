@@ -43,9 +43,11 @@ class Vfcs:
     def __init__(self, switch: Switch, options: Options) -> None:
         self._switch = switch
         self._options = options
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._busy: Counter[str] = Counter()
         """Names that a command of ours works on: nobody takes them for left-overs."""
+        self._doubted: set[str] = set()
+        """Those of them that are perhaps removed: who wants to work on one, or to remove it, waits for the outcome."""
         self._expected: set[str] = set()
 
     def ours(self) -> list[Vfc]:
@@ -60,33 +62,54 @@ class Vfcs:
         return [Vfc(e["bridge"], e["dpid"]) for e in bridges if e["bridge-descr"] == self._options.complete]
 
     def _sweep(self, name: str) -> None:
-        # Looked at again under the lock: whoever makes it may be done meanwhile.
-        with self._lock:
-            if self._busy[name]:
-                return
-            entry = self._switch.bridge(name)
+        with self._alone(name) as alone:
+            # Looked at again: whoever made it may be done meanwhile.
+            entry = self._switch.bridge(name) if alone else None
             if entry is not None and entry["bridge-descr"] == self._options.partial:
                 _log.info("%s: VFC %s was left half made, and is removed", self._switch.where, name)
                 self._switch.destroy(name)
 
     def remove_if(self, vfc: Vfc, useless: Callable[[], bool]) -> None:
         """Remove one that is *useless*, unless a command of ours works on it."""
-        with self._lock:
-            if not self._busy[vfc.name] and useless():
+        with self._alone(vfc.name) as alone:
+            if alone and useless():
                 _log.info("%s: VFC %s serves nothing, and is removed", self._switch.where, vfc.name)
-                self._expected.discard(vfc.name)
+                with self._lock:
+                    self._expected.discard(vfc.name)
                 self._unmake(vfc)
+
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[bool]:
+        """Keep commands of ours from a VFC, unless one works on it; tells whether. Others go on meanwhile."""
+        with self._lock:
+            self._decided(name)
+            alone = not self._busy[name]
+            if alone:
+                self._busy[name] += 1
+                self._doubted.add(name)
+        try:
+            yield alone
+        finally:
+            if alone:
+                with self._lock:
+                    self._busy[name] -= 1
+                    self._doubted.discard(name)
+                    self._lock.notify_all()
 
     @contextlib.contextmanager
     def busy(self, name: str) -> Iterator[None]:
         """While a command works on a VFC."""
         with self._lock:
+            self._decided(name)
             self._busy[name] += 1
         try:
             yield
         finally:
-            with self._lock:
-                self._busy[name] -= 1
+            self._release(name)
+
+    def _decided(self, name: str) -> None:
+        """Wait, with the lock, until nobody is removing a VFC: what is done next counts on it to be there, or gone."""
+        self._lock.wait_for(lambda: name not in self._doubted)
 
     def make(self, fill: Callable[[Vfc], None]) -> Vfc:
         """Make one, controlled and *fill*ed; when that fails nothing of it is left, or is removed at the next look."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from dpb_corsa import PerServiceFabric, SharedFabric
+from dpb_corsa import PerServiceFabric, SharedFabric, answers
+from dpb_corsa.answers import Lines
+from dpb_corsa.contact import Contact, Look
 from dpb_corsa.fabric import CorsaFabric
+from dpb_corsa.transport import Transport
 from dpb_corsa_emulator import certificate
 from dpb_corsa_emulator.values import Bridge as Vfc
 from dpb_corsa_emulator.values import Limits, State, Tunnel
+from dpb_lab.answering import trickling
 
 from dpb_framework.contracts import Bridge, Channel, FabricEvent
 from dpb_framework.errors import ConfigInvalid, FabricRefused, Unreachable
@@ -407,6 +412,55 @@ def test_an_application_that_was_restarted_is_told_up_again(
     fabric.retain([service(1).key], NAMESPACE)
     fabric.ensure(service(1))
     assert told(fabric) == given(service(1))
+
+
+@pytest.mark.parametrize(
+    ("begun", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", r"no whole answer within 0\.1 s"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n", r"no whole answer within 0\.1 s"),
+        (b"HTTP/1.1 200 OK\r\nX-Long:", r"no answer within 0\.1 s"),
+    ],
+    ids=["body", "chunk", "header"],
+)
+def test_an_answer_that_trickles_in_is_not_waited_for(begun: bytes, words: str) -> None:
+    with trickling(begun) as url:
+        transport = Transport(url, 0.1, "the switch", Lines())
+        with pytest.raises(Unreachable, match=words):
+            transport.send("GET", "", None, {})
+        transport.end()
+
+
+def test_an_answer_that_is_too_large_is_not_taken(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = Transport(f"{lab.application.url}/slicer/api/v2", 5, "the application", Lines())
+    size = len(json.dumps(transport.send("GET", "", None, {})[1]))
+    monkeypatch.setattr(answers, "LARGEST", size)
+    assert transport.send("GET", "", None, {})[0] == 200
+    monkeypatch.setattr(answers, "LARGEST", size - 1)
+    with pytest.raises(Unreachable, match=f"its answer has more than {size - 1} octets"):
+        transport.send("GET", "", None, {})
+    transport.end()
+
+
+def test_contact_is_lost_and_regained_whatever_goes_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    fine = Look("run-1", frozenset(), lost=False)
+    looks: list[Look | Exception] = [fine, ArithmeticError("nobody foresaw this"), fine]
+
+    def look() -> Look:
+        found = looks.pop(0) if looks else fine
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    contact = Contact(look, 0.01, "the switch")
+    events: list[FabricEvent] = []
+    contact.watchers.add(lambda event, _: events.append(event))
+    contact.start()
+    try:
+        eventually(lambda: events == [FabricEvent.UP, FabricEvent.DOWN, FabricEvent.UP])
+    finally:
+        contact.end()
+    assert "ArithmeticError: nobody foresaw this" in caplog.text
 
 
 def test_a_service_of_its_own_vfc_is_removed_while_the_application_is_away(

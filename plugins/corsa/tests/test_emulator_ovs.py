@@ -285,6 +285,7 @@ def test_rates_hold_within_five_percent_on_both_sides(counted, side, kind):
     assert rate == pytest.approx(4.5, rel=0.05)
 
 
+@pytest.mark.alone
 def test_a_rate_is_changed_in_place_down_to_nothing(counted):
     counted.vfc()
     counted.attach(1, "1")
@@ -305,6 +306,7 @@ def test_a_rate_is_changed_in_place_down_to_nothing(counted):
         load.stop()
 
 
+@pytest.mark.alone
 def test_a_flood_reaches_others_whole_when_one_is_over_its_rate(counted):
     counted.vfc()
     counted.attach(1, "1")

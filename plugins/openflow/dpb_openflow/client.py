@@ -18,6 +18,7 @@ import requests
 import urllib3
 
 from dpb_framework.errors import DpbError, FabricRefused, Unreachable
+from dpb_openflow import answers
 from dpb_openflow.address import BASE, Address
 from dpb_openflow.lines import Lines
 
@@ -26,7 +27,10 @@ _AWAY = frozenset({"not-connected", "timed-out", "switch-unknown"})
 
 
 class Client:
-    """Calls one application. *timeout* is how long each call may take, *where* begins its errors. Thread-safe."""
+    """Calls one application. *where* begins its errors. Thread-safe.
+
+    *timeout* is how long a connection may take, and how long a call, from when it is sent until its answer is whole.
+    """
 
     def __init__(self, address: Address, timeout: float, where: str) -> None:
         self._address = address
@@ -59,22 +63,25 @@ class Client:
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         deadline = time.monotonic() + self._timeout + wait
-        response = self._send(method, path, data, deadline, again=again)
-        return self._answer(response)
+        return self._answer(*self._send(method, path, data, deadline, again=again))
 
-    def _send(self, method: str, path: str, data: bytes | None, deadline: float, *, again: bool) -> requests.Response:
+    def _send(
+        self, method: str, path: str, data: bytes | None, deadline: float, *, again: bool
+    ) -> tuple[requests.Response, bytes]:
         if self._ended.is_set():
             raise Unreachable(self._where, "the fabric is stopped")
         left = max(0.001, deadline - time.monotonic())
         try:
-            return self._session.request(
+            with self._session.request(
                 method,
                 f"{self._address.url}{BASE}{path}",
                 data=data,
                 headers={"Content-Type": "application/json"} if data is not None else None,
                 timeout=(min(left, self._timeout), left),
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as response:
+                body = answers.body_of(response)
         except requests.exceptions.SSLError as error:
             raise Unreachable(self._where, f"TLS: {_line(_cause(error))}") from None
         except requests.exceptions.ConnectTimeout:
@@ -91,13 +98,16 @@ class Client:
             raise Unreachable(self._where, _line(cause)) from None
         except OSError as error:  # such as a certificate's file that is gone
             raise Unreachable(self._where, _line(error)) from None
+        if body is None:
+            raise self.garbled(f"its answer has more than {answers.LARGEST} octets")
+        return response, body
 
-    def _answer(self, response: requests.Response) -> dict[str, Any]:
+    def _answer(self, response: requests.Response, body: bytes) -> dict[str, Any]:
         status = response.status_code
         if status == 204:
             return {}
         try:
-            plain = json.loads(response.content)
+            plain = json.loads(body)
         except (ValueError, RecursionError):
             plain = None
         if 200 <= status < 300 and isinstance(plain, dict):

@@ -51,7 +51,8 @@ class Hub:
     """Follows one application, from the first `join` to the last `leave`; get one by `hub_of`."""
 
     def __init__(self, address: Address) -> None:
-        self._client = Client(address, TIMEOUT, f"the OpenFlow application at {address.url}")
+        self._where = f"the OpenFlow application at {address.url}"
+        self._client = Client(address, TIMEOUT, self._where)
         self._lock = threading.Lock()
         self._stations: list[Station] = []
         self._turns: Counter[str] = Counter()
@@ -104,8 +105,11 @@ class Hub:
                 self._follow(after, instance)
                 # An application that forgets everything at once must not keep us busy.
                 self._ended.wait(_FIRST_PAUSE)
-            except DpbError as error:
-                _log.debug("%s", error)
+            except Exception as error:  # noqa: BLE001  # nobody else would tell of the switches any more
+                if isinstance(error, DpbError):
+                    _log.debug("%s", error)
+                else:
+                    _log.exception("%s: contact is lost", self._where)
                 self._show_all({}, following=False)
                 self._ended.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -12,6 +12,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from dpb_openflow.answers import Answer
+
 _MOST = 64
 """How many idle connections are kept: as many as there may be calls of one switch at a time."""
 
@@ -31,11 +33,15 @@ class Lines(HTTPAdapter):
         lines = self
 
         class Plain(HTTPConnection):
+            response_class = Answer
+
             def connect(self) -> None:
                 super().connect()
                 lines.opened(self)
 
         class Secure(HTTPSConnection):
+            response_class = Answer
+
             def connect(self) -> None:
                 super().connect()
                 lines.opened(self)

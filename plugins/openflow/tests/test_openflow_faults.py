@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
@@ -11,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dpb_openflow import OpenFlowFabric
+from dpb_lab.answering import trickling
+from dpb_openflow import OpenFlowFabric, answers
+from dpb_openflow.address import BASE, Address
+from dpb_openflow.client import Client
+from dpb_openflow.hub import Hub
 
 from dpb_framework.contracts import Bridge, Capability, Channel, FabricEvent
 from dpb_framework.errors import ConfigInvalid, DpbError, FabricRefused, Unreachable
@@ -169,6 +174,36 @@ def test_a_port_that_takes_connections_and_says_nothing() -> None:
                 fabric.bridges()
         finally:
             fabric.stop()
+
+
+@pytest.mark.parametrize(
+    ("begun", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", r"no whole answer within 0\.1 s"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n", r"no whole answer within 0\.1 s"),
+        (b"HTTP/1.1 200 OK\r\nX-Long:", r"no answer within 0\.1 s"),
+    ],
+    ids=["body", "chunk", "header"],
+)
+def test_an_answer_that_trickles_in_is_not_waited_for(begun: bytes, words: str) -> None:
+    with trickling(begun) as url:
+        client = Client(Address(url), 0.1, "the application")
+        with pytest.raises(Unreachable, match=words):
+            client.call("GET", "", again=False)
+        client.end()
+
+
+def test_an_answer_that_is_too_large_is_not_taken(
+    application: FakeApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(Address(application.url), 5, "the application")
+    size = len(json.dumps(application.answer("GET", BASE, None)[1]))
+    monkeypatch.setattr(answers, "LARGEST", size)
+    assert client.call("GET", "")["last-event"] == 0
+    monkeypatch.setattr(answers, "LARGEST", size - 1)
+    with pytest.raises(Unreachable, match=f"its answer has more than {size - 1} octets"):
+        client.call("GET", "")
+    client.end()
 
 
 @pytest.mark.parametrize(
@@ -346,6 +381,26 @@ def test_an_application_that_comes_after_the_fabric(application: FakeApplication
         eventually(lambda: told == [UP, (FabricEvent.PORT_UP, "3"), DOWN, UP])
     finally:
         fabric.stop()
+
+
+def test_contact_is_lost_and_regained_whatever_goes_wrong(
+    application: FakeApplication,
+    fabric: OpenFlowFabric,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Told()
+    fabric.watch(told)
+    eventually(lambda: told == [UP])
+
+    def tell(*_: object) -> None:
+        monkeypatch.undo()
+        raise ArithmeticError("nobody foresaw this")
+
+    monkeypatch.setattr(Hub, "_tell", tell)
+    application.set_port(DPID, "3", True)
+    eventually(lambda: told == [UP, DOWN, UP])
+    assert "ArithmeticError: nobody foresaw this" in caplog.text
 
 
 def test_one_thread_follows_an_application_for_all_its_switches() -> None:

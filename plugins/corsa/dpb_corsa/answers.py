@@ -1,0 +1,97 @@
+"""Answers that are bounded: each is whole within its connection's time-out, or it is none, and it has a greatest size.
+
+The time-outs of requests are for one read: a server that sends a byte now and then would hold its caller for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from http.client import HTTPResponse
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+LARGEST = 64_000_000
+"""How many octets the body of an answer may have."""
+
+_IDLE = 32
+"""How many idle connections are kept."""
+
+
+class Answer(HTTPResponse):
+    """What connections read, from the first octet of its status on."""
+
+    fp: Any
+
+    def __init__(self, line: socket.socket, *args: Any, **keywords: Any) -> None:
+        super().__init__(line, *args, **keywords)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), line))
+
+
+class _Timed(io.RawIOBase):
+    """Reads from a line, with the line's time-out for all reads together."""
+
+    def __init__(self, raw: io.RawIOBase, line: socket.socket) -> None:
+        self._raw, self._line = raw, line
+        self._most = line.gettimeout() or 0.0
+        self._deadline = time.monotonic() + self._most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._line.settimeout(left)
+        try:
+            return self._raw.readinto(buffer)
+        finally:
+            self._line.settimeout(self._most)  # the next call begins with it
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Plain(HTTPConnection):
+    response_class = Answer
+
+
+class _Secure(HTTPSConnection):
+    response_class = Answer
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
+class Lines(HTTPAdapter):
+    """The connections with one server."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=_IDLE, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
+        """Make the pools."""
+        super().init_poolmanager(*args, **keywords)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+
+
+def body_of(response: requests.Response) -> bytes | None:
+    """Read the body of an answer that is streamed; None if it is too large."""
+    body = bytearray()
+    for part in response.iter_content(1 << 16):
+        body += part
+        if len(body) > LARGEST:
+            return None
+    return bytes(body)
