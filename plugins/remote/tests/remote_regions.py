@@ -147,9 +147,10 @@ class Regions:
 
     def strangers(self) -> list[str]:
         """What a region holds that the superior does not know."""
-        known = {handle for service in self.near.network("all").services() for handle in service.handles()}  # type: ignore[attr-defined]
-        there = {s.handle for region in REGIONS for s in self.held(region)}
-        return sorted(f"unknown above: {h}" for h in there - known)
+        services = self.near.network("all").services()
+        known = {part for service in services for part in service.handles()}  # type: ignore[attr-defined]  # our own
+        there = {(region, s.handle or "") for region in REGIONS for s in self.held(region)}
+        return [f"unknown above: {handle} in {region}" for region, handle in sorted(there - known)]
 
     def leftovers(self) -> list[str]:
         """What is held anywhere though no service is left."""
