@@ -169,6 +169,13 @@ def test_an_admin_who_is_there_gets_another_token(operator: Operator) -> None:
             assert "lon" in operator.ok("network", "list", DPB_TOKEN=token)
 
 
+def test_where_an_admins_token_was_written_is_told(operator: Operator, tmp_path: Path) -> None:
+    assert f"in store {tmp_path / 'dpb.sqlite'}," in operator.run("admin-token", operator.file).stderr
+    operator.file.write_text("")
+    told = operator.run("admin-token", operator.file, XDG_DATA_HOME=str(tmp_path / "data")).stderr
+    assert f"in store {tmp_path / 'data' / 'dpb' / 'dpb.sqlite'}," in told
+
+
 def test_a_store_that_keeps_nothing_is_no_place_for_a_token(operator: Operator) -> None:
     operator.file.write_text('[store]\nkind = "memory"\n')
     assert "keeps nothing" in operator.fails("admin-token", operator.file)
