@@ -128,6 +128,7 @@ def test_from_the_first_token_to_a_service_of_somebody_else(operator: Operator, 
         for text in ("", f"{KEY}\n{KEY}\n", "rubbish", "-----BEGIN OPENSSH PRIVATE KEY-----"):
             key.write_text(text)
             assert "key" in operator.fails("user", "add-key", "eve", key, **chief)
+        assert "no token has that id" in operator.fails("token", "revoke", "nope", **chief)
         operator.ok("token", "revoke", made["id"], **chief)
         assert "does not hold" in operator.fails("network", "list", **osm)
         assert made["id"] not in operator.ok("token", "list", **chief)

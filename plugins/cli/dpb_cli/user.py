@@ -81,6 +81,8 @@ def add_key(session: Session, name: str, file: TextIO) -> None:
         lines = [line for line in file.read(MAX_KEYS_FILE).splitlines() if line.strip() and not line.startswith("#")]
     except UnicodeDecodeError as error:
         raise BadArgument("FILE", "it is no text") from error
+    if any("PRIVATE KEY" in line for line in lines):
+        raise BadArgument("FILE", f"that is a private key: keep it secret, and give {_public(file.name)}")
     if len(lines) != 1:
         raise BadArgument("FILE", f"expected one public key in it, found {len(lines)}")
     made = session.client.request("POST", "users", name, "keys", body={"key": lines[0]}).body
@@ -97,6 +99,11 @@ def remove_key(session: Session, name: str, key: str) -> None:
         users = [user for user in session.client.get("users")["users"] if user["name"] == name]
         key = next((known["id"] for user in users for known in user["keys"] if known["fingerprint"] == key), key)
     session.client.request("DELETE", "users", name, "keys", key)
+
+
+def _public(name: str) -> str:
+    named = name not in {"-", "<stdin>"} and not name.endswith(".pub")
+    return f"{name}.pub" if named else "the public one"
 
 
 def _answer(session: Session, found: dict[str, Any]) -> None:

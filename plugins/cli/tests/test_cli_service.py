@@ -137,6 +137,14 @@ def test_a_bad_end_is_told_before_a_service_is_created(dpb: Any) -> None:
     assert not [request for request in dpb.broker.requests if request[0] == "POST"]
 
 
+@pytest.mark.parametrize("verb", ["show", "release", "watch"])
+def test_an_id_that_is_none_is_told(dpb: Any, verb: str) -> None:
+    for text in ("abc", "1.5", "²", "9" * 19):
+        result = dpb("service", verb, text)
+        assert result.exit_code == 2
+        assert f"expected a service's id, a number, got '{text}'" in result.stderr
+
+
 def test_change_prepares_and_commits(dpb: Any) -> None:
     dpb.ok("service", "connect", "london:100", "paris:200", "--mbps", 50)
     dpb.ok("service", "change", 1, "london", "paris@7", "rome:3@1")
