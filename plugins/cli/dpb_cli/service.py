@@ -11,7 +11,7 @@ import click
 from dpb_cli import show
 from dpb_cli.client import BrokerAway
 from dpb_cli.ends import parse_end, segment
-from dpb_cli.establish import Services
+from dpb_cli.establish import Services, conditions
 from dpb_cli.events import Told, follow
 from dpb_cli.session import Session, networked
 from dpb_cli.way import constrained
@@ -241,7 +241,7 @@ def _end(end: dict[str, Any]) -> str:
 def _note(service: dict[str, Any]) -> str:
     error = service.get("error")
     told = [str(error.get("text") or error.get("code")) if isinstance(error, dict) else str(error)] if error else []
-    told += [f"{c['kind']}: {c['where']} {c.get('text') or ''}".strip() for c in service.get("conditions") or ()]
+    told += conditions(service)
     if service.get("change") not in (None, "none"):
         told.append(f"change {service['change']}")
     return "; ".join(told)
