@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any, Final, TextIO
 
@@ -9,7 +10,10 @@ import click
 
 from dpb_cli import show
 from dpb_cli.session import Session, reaching
-from dpb_framework.errors import BadArgument
+from dpb_framework.errors import BadArgument, DpbError
+
+EVERYWHERE: Final = "*"
+"""What stands for all networks in a role."""
 
 MAX_KEYS_FILE: Final = 65_536
 """How much of a file with a public key is read, in characters."""
@@ -37,6 +41,12 @@ def user() -> None:
 def set_user(session: Session, name: str, roles: tuple[str, ...]) -> None:
     """Make a user, or give one other roles."""
     _answer(session, session.client.request("PUT", "users", name, body={"roles": roles}).body)
+    # A role may come before its network; more often the name is misspelt.
+    with contextlib.suppress(DpbError):
+        known = {network["name"] for network in session.client.get("networks")["networks"]}
+        for network in dict.fromkeys(role.partition("@")[2] for role in roles):
+            if network != EVERYWHERE and network not in known:
+                show.progress(f"there is no network {network!r} yet; known: {', '.join(sorted(known))}")
 
 
 @user.command("set-password")
