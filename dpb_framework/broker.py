@@ -10,7 +10,7 @@ from dpb_framework import __version__
 from dpb_framework.config import Config, NetworkConfig
 from dpb_framework.contracts import BrokerApi, Contents, Nbi, Network, NetworkKind, NetworkRecord, Store, Workshop
 from dpb_framework.errors import ConfigInvalid, NetworkUnknown
-from dpb_framework.plugins import LISTENERS, NBIS, NETWORKS, STORES, Listeners, load, make
+from dpb_framework.plugins import LISTENERS, NBIS, NETWORKS, STORES, Listeners, load_at, make
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime
 
@@ -62,7 +62,7 @@ class Broker(BrokerApi):
         self._strangers: list[str] = []
 
     def _build(self, network: NetworkConfig) -> NetworkKind:
-        kind = load(NETWORKS, network.kind, NetworkKind)
+        kind = load_at(NETWORKS, network.kind, NetworkKind, network.path)
         # A class found by its entry point: checked when it was loaded.
         return kind.build(_Workshop(self, network))  # type: ignore[attr-defined,no-any-return]
 

@@ -33,6 +33,11 @@ def _listing(names: tuple[str, ...], nothing: str = "none") -> str:
     return ", ".join(names) or nothing
 
 
+def internal_fault(error: BaseException) -> str:
+    """Tell of what was not raised on purpose: a fault of ours, or of a plugin's."""
+    return f"internal fault: {type(error).__name__}: {error}"
+
+
 # -- configuration and plugins ------------------------------------------------------------------
 
 
@@ -413,7 +418,8 @@ class PlanInvalid(DpbError):
 
     def __str__(self) -> str:
         return (
-            f"algorithm {self.algorithm!r} proposed a plan that does not hold: {self.problem}; report it to its author"
+            f"algorithm {self.algorithm!r} has a fault, there is no plan that holds: {self.problem}; report it to its"
+            f" author"
         )
 
 

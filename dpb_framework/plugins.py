@@ -60,14 +60,32 @@ def load(group: str, name: str, contract: type) -> type:
     return found
 
 
+_SETTINGS = "-settings"
+
+
+def load_at(group: str, name: str, contract: type, path: str) -> type:
+    """As `load`, for the plugin whose settings stand at *path* in the configuration.
+
+    `ConfigInvalid` where its name stands if nobody has it: at `kind` beside the settings, or at `fabric` where these
+    are `fabric-settings`.
+    """
+    try:
+        return load(group, name, contract)
+    except PluginMissing as error:
+        hint = nearest(name, error.installed)
+        problem = f"no plugin {name!r} in {group}{hint}; install the distribution that has it, or correct the name"
+        where = path.removesuffix(_SETTINGS) if path.endswith(_SETTINGS) else f"{path}.kind"
+        raise ConfigInvalid(where, problem) from error
+
+
 def make(group: str, name: str, contract: Callable[..., T], settings: Mapping[str, Any], path: str) -> T:
     """Load a plugin's class and build it with keyword *settings*, which stand at *path* in the configuration.
 
-    Errors of `load`; `ConfigInvalid` at `path.key` for a setting that its constructor does not know, misses, or wants
-    of another type, and for what the constructor itself refuses; `PluginBroken` when it fails in any other way.
+    Errors of `load_at`; `ConfigInvalid` at `path.key` for a setting that its constructor does not know, misses, or
+    wants of another type, and for what the constructor itself refuses; `PluginBroken` when it fails in any other way.
     """
     assert isinstance(contract, type)
-    built = load(group, name, contract)
+    built = load_at(group, name, contract, path)
     arguments = check_call(built, settings, path)
     try:
         return built(**arguments)  # type: ignore[no-any-return]  # what a plugin makes is checked by who asks

@@ -138,14 +138,30 @@ def to_asyncio(reply: Reply[T]) -> asyncio.Future[Reply[T]]:
     if reply.settled:
         future.set_result(reply)
         return future
-    inbox = Inbox.of(loop)
 
     def arrive() -> None:
         if not future.done():
             future.set_result(reply)
-        loop.call_soon(step_over)  # whoever awaits it goes on before
 
-    def post(_: Reply[T]) -> None:
+    bring(reply, arrive)
+    return future
+
+
+def bring(reply: Reply[Any], call: Callable[[], object]) -> None:
+    """Make *call* in the running loop, in a turn of its own, once *reply* is settled; before searches go on.
+
+    After the loop was closed nothing happens any more.
+    """
+    loop = asyncio.get_running_loop()
+    inbox = Inbox.of(loop)
+
+    def arrive() -> None:
+        try:
+            call()
+        finally:
+            loop.call_soon(step_over)  # whoever awaits what it did goes on before
+
+    def post(_: Reply[Any]) -> None:
         expect_step()
         try:
             inbox.put(arrive)
@@ -155,4 +171,3 @@ def to_asyncio(reply: Reply[T]) -> asyncio.Future[Reply[T]]:
                 raise
 
     reply.then(post)
-    return future

@@ -101,6 +101,8 @@ def resolve(value: Any, path: str, folder: Path) -> Any:
         (key, name), *_ = value.items()
         if key in _SOURCES and isinstance(name, str):
             return _SOURCES[key](name, path, folder)
+    elif value and value.keys() <= _SOURCES.keys():
+        raise ConfigInvalid(path, f"expected one of {', '.join(_SOURCES)}, got {' and '.join(value)}")
     return {key: resolve(item, f"{path}.{key}", folder) for key, item in value.items()}
 
 

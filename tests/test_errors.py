@@ -94,7 +94,7 @@ TEXTS: list[tuple[DpbError, str]] = [
     ),
     (
         errors.PlanInvalid("mine", "a circle"),
-        "algorithm 'mine' proposed a plan that does not hold: a circle; report it to its author",
+        "algorithm 'mine' has a fault, there is no plan that holds: a circle; report it to its author",
     ),
     (errors.InterfaceInvalid("f", "x y", "a blank"), "interface 'x y' of fabric 'f': a blank"),
     (errors.FabricRefused("switch 1", "no memory"), "switch 1 refused: no memory"),

@@ -25,6 +25,7 @@ from dpb_framework.contracts import (
     Residual,
     Tree,
 )
+from dpb_framework.emulated.fabric import EmulatedFabric
 from dpb_framework.errors import CommitFailed, ConfigInvalid, FabricRefused, PlanInvalid, Refused
 from dpb_framework.model import (
     SYSTEM,
@@ -463,7 +464,7 @@ def faulty_algorithm(world: World, network: str, does: Callable[[], Any] = slips
     "does",
     [slips, lambda: None, lambda: 7, lambda: Tree((99,)), lambda: Tree(None)],  # type: ignore[arg-type]
 )
-def test_a_fault_within_an_algorithm_is_told_as_one(does: Callable[[], Any]) -> None:
+def test_a_fault_within_an_algorithm_is_told_as_one(does: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
     """Whatever an algorithm does wrong is told as its fault, to a create and to a define; both work again after it."""
     with World(triangle()) as world:
         service = world.create("net")
@@ -472,6 +473,8 @@ def test_a_fault_within_an_algorithm_is_told_as_one(does: Callable[[], Any]) -> 
                 world.ask(world.network("net").create(CALLER, "mine", Segment.of(*NET)))
             with pytest.raises(PlanInvalid, match="bast"):
                 world.ask(service.define(Segment.of(*NET), CALLER))
+        if does is slips:
+            assert "net: a fault within algorithm 'bast'\nTraceback" in caplog.text
         assert service.status is Status.DORMANT
         assert [found.id for found in world.network("net").services()] == [service.id]
         world.ask(service.define(Segment.of(*NET), CALLER))
@@ -889,3 +892,29 @@ def test_waits_that_were_abandoned_are_forgotten() -> None:
         assert not patient.settled
         world.device("s1").port_down("1")
         assert world.ask(patient) is Status.FAILED
+
+
+# -- a fault within an adaptor --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["ensure", "bridges"])
+def test_a_fault_within_a_fabric_is_told_with_its_kind_and_logged_with_its_place(
+    call: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slip(*_: object) -> None:
+        raise KeyError("bug")
+
+    with World(one_switch()) as world:
+        service = world.establish("s1", *AB)
+        monkeypatch.setattr(EmulatedFabric, call, slip)
+        if call == "ensure":
+            world.ask(service.activate(CALLER))
+            world.until(lambda: service.status is Status.FAILED)
+            assert "internal fault: KeyError: 'bug'" in str(service.error)
+        else:
+            world.switch("s1").contact.reconcile()  # type: ignore[attr-defined]  # of the kernel's own kind
+            world.until(lambda: "contact lost: internal fault: KeyError: 'bug'" in caplog.text)
+        assert "s1: a fault within the fabric\nTraceback" in caplog.text
+        monkeypatch.undo()
+        world.pass_time(1)
+        world.reach(service, Status.ACTIVE if call == "ensure" else Status.INACTIVE)

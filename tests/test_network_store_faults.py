@@ -227,3 +227,20 @@ def test_what_was_seen_and_cannot_be_stored_is_logged(network: str, caplog: pyte
         world.activate(service)
         world.store.fail(False)
         assert f"{network}: what was seen could not be stored: " in caplog.text
+
+
+@NETWORKS
+def test_a_store_that_raises_is_a_commit_that_failed(
+    network: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slip(*_: object) -> None:
+        raise KeyError("bug")
+
+    with World(line(2)) as world:
+        monkeypatch.setattr(world.store, "submit", slip)
+        with pytest.raises(CommitFailed, match="internal fault: KeyError: 'bug'"):
+            world.ask(world.network(network).create(CALLER, None, Segment.of(*ends(network))))
+        assert f"{network}: a fault within the store\nTraceback" in caplog.text
+        monkeypatch.undo()
+        world.release(world.establish(network, *ends(network)))
+        assert world.leftovers() == []

@@ -149,17 +149,30 @@ def test_the_built_in_configuration_holds(tmp_path: Path) -> None:
         ("x = ", "{file}: is no TOML"),
         (MEMORY + "hots = 'x'", "{file}: $.nbi[0].hots: unknown setting; did you mean 'host'?"),
         (MEMORY + "host = 3", "{file}: $.nbi[0].host: expected text, got an integer"),
-        ("[[nbi]]\nkind = 'rets'", "no plugin 'rets' in dpb.nbis; installed: "),
-        (MEMORY + "[[listener]]\nkind = 'journl'", "no plugin 'journl' in dpb.listeners; installed: "),
+        (
+            "[[nbi]]\nkind = 'rets'",
+            "{file}: $.nbi[0].kind: no plugin 'rets' in dpb.nbis; did you mean 'rest'?; install",
+        ),
+        (MEMORY + "[[listener]]\nkind = 'journl'", "{file}: $.listener[0].kind: no plugin 'journl'"),
         (
             MEMORY + "[[network]]\nname='a'\nkind='swich'",
-            "no plugin 'swich' in dpb.networks; installed: aggregator, ",
+            "{file}: $.network[0].kind: no plugin 'swich' in dpb.networks; did you mean 'switch'?",
         ),
         (
             MEMORY + "[[network]]\nname='a'\nkind='switch'\nfabric-settings = { prots = 3 }",
             "{file}: $.network[0].fabric-settings.prots: unknown setting; did you mean 'ports'?",
         ),
-        (MEMORY + NETWORKS.replace('kind = "switch"', "kind = 'switch'\nfabric = 'toaster'"), "no plugin 'toaster'"),
+        (
+            MEMORY + NETWORKS.replace('kind = "switch"', "kind = 'switch'\nfabric = 'toaster'"),
+            "{file}: $.network[0].fabric: no plugin 'toaster'",
+        ),
+        (
+            MEMORY + "host = { file = 'a', env = 'B' }",
+            "{file}: $.nbi[0].host: expected one of file, env, path, got file and env",
+        ),
+        (MEMORY + "certificate = '/no/such.pem'", "{file}: $.nbi[0].certificate: /no/such.pem and its key cannot be"),
+        ("[store]\nurl = 'dpb_typo'", "{file}: $.store.url: expected sqlite:///dpb_typo, ./dpb_typo or postgresql:"),
+        ("[store]\nurl = 'sqlite://x'", "{file}: $.store.url: sqlite: takes three slashes before the file"),
     ],
 )
 @pytest.mark.parametrize("check", [True, False])

@@ -5,6 +5,7 @@ Pure but for the planner: reads the books and takes nothing from them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 
 from dpb_framework.contracts import Demand, Planner, Tree
-from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid, SegmentInvalid
+from dpb_framework.errors import DpbError, NoCapacity, PlanInvalid, SegmentInvalid, internal_fault
 from dpb_framework.model import Circuit, Constraints, End, Segment, Terminal, TrafficFlow, Tunnel
 from dpb_framework.model.value import value
 from dpb_framework.networks.shape import Shape
@@ -23,6 +24,8 @@ from dpb_framework.turns import do_last
 
 if TYPE_CHECKING:
     from dpb_framework.contracts import Residual
+
+_logger = logging.getLogger("dpb.networks")
 
 
 @define(slots=True)
@@ -138,7 +141,8 @@ class Planning:
         except DpbError:
             raise
         except Exception as error:
-            raise PlanInvalid(self._algorithm, f"{type(error).__name__}: {error}") from error
+            _logger.exception("%s: a fault within algorithm %r", self._network, self._algorithm)
+            raise PlanInvalid(self._algorithm, internal_fault(error)) from error
         raise refusal
 
     def _demand(self, segment: Segment, at: list[int], keep: Collection[str]) -> Demand:

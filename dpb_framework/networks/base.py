@@ -25,7 +25,16 @@ from dpb_framework.contracts import (
     ServiceRecord,
     Workshop,
 )
-from dpb_framework.errors import DpbError, NotOwner, Refused, ServiceGone, ServiceLogic, ServiceUnknown
+from dpb_framework.errors import (
+    CommitFailed,
+    DpbError,
+    NotOwner,
+    Refused,
+    ServiceGone,
+    ServiceLogic,
+    ServiceUnknown,
+    internal_fault,
+)
 from dpb_framework.model import Caller, Desired, Event, EventKind, Segment, Status
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.networks.terminalbook import TerminalBook
@@ -179,7 +188,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
 
         The events among *puts* are told to watchers and listeners once they are durable.
         """
-        reply = self.store.submit(Batch(puts, drops, lazy=then is None))
+        reply = self._submit(Batch(puts, drops, lazy=then is None))
         events = [record.event for record in puts if type(record) is EventRecord]
         if not reply.settled:
             if then is not None:  # else the store keeps it back, and nobody is at work
@@ -195,6 +204,13 @@ class BaseNetwork(NetworkKind, Generic[S]):
             self._not_stored(error)
         if events and error is None and self._take_note(events):
             self._outbox.hand_over(partial(self._tell, events), self.runtime)
+
+    def _submit(self, batch: Batch) -> Reply[None]:
+        try:
+            return self.store.submit(batch)
+        except Exception as error:  # a store that breaks its contract must not leave a service without an answer
+            _logger.exception("%s: a fault within the store", self.name)
+            return Reply.failed(CommitFailed(internal_fault(error)))
 
     def _kept(
         self, events: list[Event], then: Callable[[BaseException | None], None] | None, settled: Reply[None]

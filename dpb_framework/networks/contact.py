@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dpb_framework.contracts import Bridge
-from dpb_framework.errors import Unreachable
+from dpb_framework.errors import DpbError, Unreachable, internal_fault
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Cancel, Leaf, nothing
 
@@ -27,6 +27,13 @@ Then = Callable[[BaseException | None], None]
 
 RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further try to reach a device."""
+
+
+def _problem(error: BaseException) -> str:
+    """What is told of an error of a fabric's."""
+    if isinstance(error, Unreachable):
+        return error.problem
+    return str(error) if isinstance(error, DpbError) else internal_fault(error)
 
 
 class Contact:
@@ -65,8 +72,9 @@ class Contact:
 
     def _begun(self, begun: Reply[None]) -> None:
         if begun.error is not None:
-            _logger.error("%s: the fabric does not start: %s", self._switch.name, begun.error)
-            self.lost(str(begun.error))
+            _logger.error("%s: the fabric does not start: %s", self._switch.name, _problem(begun.error))
+            self._log_fault(begun.error)
+            self.lost(_problem(begun.error))
             return
         self.reconcile()
         if self._audit_interval:
@@ -148,9 +156,16 @@ class Contact:
         self._calls -= 1
         if isinstance(error, Unreachable) and self.ready:
             self.lost(error.problem)
+        if error is not None:
+            self._log_fault(error)
         then(error)
         if self._wanted and not self._calls:
             self._compare()
+
+    def _log_fault(self, error: BaseException) -> None:
+        """What is no error of ours is a fault within the adaptor: its author will want to see where."""
+        if not isinstance(error, DpbError):
+            _logger.error("%s: a fault within the fabric", self._switch.name, exc_info=error)
 
     def lost(self, problem: str) -> None:
         """Contact is lost: hold calls back and try to compare again."""
@@ -190,7 +205,9 @@ class Contact:
     def _compared(self, done: Reply[None], found: list[Bridge]) -> None:
         self._comparing = False
         if done.error is not None:
-            problem = done.error.problem if isinstance(done.error, Unreachable) else str(done.error)
+            problem = _problem(done.error)
+            if problem != self.problem:  # not at each further try
+                self._log_fault(done.error)
             self.lost(problem)
             return
         if self._wanted:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dpb_framework.contracts import Bridge, Capability, Key, Record, Role, ServiceRecord
-from dpb_framework.errors import DpbError, FabricRefused, PortDown, Refused, Unreachable
+from dpb_framework.errors import DpbError, FabricRefused, PortDown, Refused, Unreachable, internal_fault
 from dpb_framework.model import Caller, Change, Condition, Desired, Fault, Segment, Status, Step, TrafficFlow
 from dpb_framework.networks.driver import DrivenService
 from dpb_framework.reply import Reply
@@ -205,9 +205,7 @@ class SwitchService(DrivenService["Switch"]):
 
     def _refuse(self, error: BaseException) -> None:
         if not isinstance(error, DpbError):
-            error = FabricRefused(
-                f"the fabric of {self.network.name!r}", f"internal fault: {type(error).__name__}: {error}"
-            )
+            error = FabricRefused(f"the fabric of {self.network.name!r}", internal_fault(error))
         self._retrying = True
         wait = RETRY[min(self._tries, len(RETRY) - 1)]
         self._tries += 1

@@ -12,7 +12,7 @@ import pytest
 
 from dpb_framework import precedence
 from dpb_framework.precedence import begin_search, end_search, expect_step, give_way, pauses, step_over
-from dpb_framework.reply import Reply, to_asyncio
+from dpb_framework.reply import Reply, bring, to_asyncio
 from dpb_framework.runtime import Runtime
 
 PATIENCE = 20.0
@@ -156,3 +156,24 @@ def test_an_answer_on_its_way_into_an_event_loop_is_a_step() -> None:
         return found
 
     assert asyncio.run(scene()) == [0, 1, 1, 0]
+
+
+def test_an_answer_whose_taking_up_fails_is_no_step_any_more() -> None:
+    async def scene() -> list[int]:
+        told: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        reply: Reply[int] = Reply()
+
+        def fails() -> None:
+            raise LookupError
+
+        bring(reply, fails)
+        reply.resolve(1)
+        found = [search(1)]
+        while not told:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        found.append(search(1))
+        return found
+
+    assert asyncio.run(scene()) == [1, 0]

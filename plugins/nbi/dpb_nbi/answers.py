@@ -11,10 +11,8 @@ from attrs import frozen
 
 from dpb_framework.contracts import Service
 from dpb_framework.errors import DpbError, ServiceGone
-from dpb_framework.inbox import Inbox
 from dpb_framework.model import Segment
-from dpb_framework.precedence import expect_step, step_over
-from dpb_framework.reply import Reply
+from dpb_framework.reply import Reply, bring
 from dpb_nbi import codec, render
 from dpb_nbi.access import orders
 from dpb_nbi.access.desk import Given
@@ -44,7 +42,6 @@ class Answers:
         self.left = count
         """How many have not been told yet."""
         self._loop = asyncio.get_running_loop()
-        self._inbox = Inbox.of(self._loop)
         self._lines: list[bytes] = []
         self._wake: asyncio.Future[None] | None = None
 
@@ -54,23 +51,13 @@ class Answers:
             reply.then(begun.follow)
         first: Reply[Any] = reply if begun is None else begun
 
-        def arrive() -> None:
+        def tell() -> None:
             self._tell(at, found, reply if reply.settled else first)
-            self._loop.call_soon(step_over)
-
-        def post(_: Reply[Any]) -> None:
-            expect_step()
-            try:
-                self._inbox.put(arrive)
-            except RuntimeError:
-                step_over()
-                if not self._loop.is_closed():
-                    raise
 
         if first.settled:
-            self._tell(at, found, reply if reply.settled else first)
+            tell()
         else:
-            first.then(post)
+            bring(first, tell)
 
     def _tell(self, at: int, found: Understood, reply: Reply[Any]) -> None:
         try:

@@ -18,6 +18,7 @@ from dpb_nbi.caller import Gate
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import Streams
 from dpb_nbi.l2vpn import resources as l2vpn
+from dpb_nbi.operations import COMMANDS
 from dpb_nbi.problems import Problem, internal
 from dpb_nbi.queries import Queries
 from dpb_nbi.resource import Context, Resource
@@ -33,10 +34,7 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_FIRST}/services": first.Services,
     f"{_FIRST}/create-service": first.Creation,
     f"{_FIRST}/service/{{id}}/define": first.Definition,
-    f"{_FIRST}/service/{{id}}/activate": first.Activation,
-    f"{_FIRST}/service/{{id}}/deactivate": first.Deactivation,
-    f"{_FIRST}/service/{{id}}/reset": first.Reset,
-    f"{_FIRST}/service/{{id}}/release": first.Release,
+    **{f"{_FIRST}/service/{{id}}/{kind.name}": first.command(kind) for kind in first.COMMANDS},
     f"{_FIRST}/service/{{id}}/await-status": first.Awaiting,
     f"{_V1}/health": system.Health,
     f"{_V1}/openapi.json": system.Description,
@@ -58,13 +56,8 @@ ROUTES: Final[dict[str, type[Resource]]] = {
     f"{_NETWORK}/services": services.Services,
     f"{_NETWORK}/services/{{id}}": services.OneService,
     f"{_NETWORK}/services/{{id}}/define": services.Definition,
-    f"{_NETWORK}/services/{{id}}/activate": services.Activation,
-    f"{_NETWORK}/services/{{id}}/deactivate": services.Deactivation,
-    f"{_NETWORK}/services/{{id}}/reset": services.Reset,
-    f"{_NETWORK}/services/{{id}}/release": services.Release,
+    **{f"{_NETWORK}/services/{{id}}/{kind.name}": services.command(kind) for kind in COMMANDS},
     f"{_NETWORK}/services/{{id}}/prepare": services.Preparation,
-    f"{_NETWORK}/services/{{id}}/commit": services.Commit,
-    f"{_NETWORK}/services/{{id}}/abort": services.Abort,
     f"{_NETWORK}/services/{{id}}/await": services.Awaiting,
     f"{_NETWORK}/events": system.Events,
     f"{_NETWORK}/mirror": mirror.Mirror,
@@ -87,7 +80,8 @@ class Application(falcon.asgi.App[Request, Response]):
         # Where everybody is the same caller there is nobody to be fair to.
         calls = Calls(broker, limits.WAITS_EACH if controlled else None)
         streams = Streams(calls, limits.STREAMS_EACH if controlled else None)
-        self.context = Context(access, desk, calls, streams, mirror.Copies(broker, calls), controlled)
+        copies = mirror.Copies(broker, calls, limits.MIRRORS_EACH if controlled else None)
+        self.context = Context(access, desk, calls, streams, copies, controlled)
 
     # As in falcon.asgi.App: what the types name as its superclass is for WSGI.
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]

@@ -78,6 +78,8 @@ class Stream:
 
     def feed(self, events: _Encoded, joined: bytes) -> None:
         """Take *events* (together they are *joined*), but for those that the reader has already."""
+        if self._closed:  # else whoever is fed without a pause would never end
+            return
         numbers = [number for number, _ in events if number]
         if numbers:
             self._newest = max(self._newest, numbers[-1])

@@ -8,8 +8,12 @@ from dpb_framework.errors import ServiceGone
 from dpb_framework.model import Status
 from dpb_nbi import codec, jsontext, operations
 from dpb_nbi.access import orders
+from dpb_nbi.access.orders import Kind
 from dpb_nbi.resource import Resource
 from dpb_nbi.wire import Request, Response, answer, answer_text
+
+COMMANDS: Final = (orders.ACTIVATE, orders.DEACTIVATE, orders.RESET, orders.RELEASE)
+"""Those of `operations.COMMANDS` that the first broker knew."""
 
 _DONE: Final = b"{}"
 
@@ -49,44 +53,25 @@ class Definition(Resource):
     on_put = on_post
 
 
-class Command(Resource):
-    """`/service/{id}/activate` and the like."""
+def command(kind: Kind) -> type[Resource]:
+    """Return the resource that gives commands of *kind*, one of `COMMANDS`."""
 
-    kinds: ClassVar = {"POST": orders.ACTIVATE}
+    class Command(Resource):
+        """`/service/{id}/activate` and the like."""
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
-        """Give the command; a body is ignored."""
-        try:
-            service = operations.find(self.network(request, network), id)
-            await operations.command(self.asking(request, network), service, self.kinds["POST"])
-        except ServiceGone:
-            if self.kinds["POST"] is not orders.RELEASE:
-                raise
-        answer_text(response, _DONE)
+        kinds: ClassVar = {"POST": kind}
 
+        async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
+            """Give the command; a body is ignored."""
+            try:
+                service = operations.find(self.network(request, network), id)
+                await operations.command(self.asking(request, network), service, kind)
+            except ServiceGone:
+                if kind is not orders.RELEASE:
+                    raise
+            answer_text(response, _DONE)
 
-class Activation(Command):
-    """`/service/{id}/activate`."""
-
-    kinds: ClassVar = {"POST": orders.ACTIVATE}
-
-
-class Deactivation(Command):
-    """`/service/{id}/deactivate`."""
-
-    kinds: ClassVar = {"POST": orders.DEACTIVATE}
-
-
-class Reset(Command):
-    """`/service/{id}/reset`."""
-
-    kinds: ClassVar = {"POST": orders.RESET}
-
-
-class Release(Command):
-    """`/service/{id}/release`."""
-
-    kinds: ClassVar = {"POST": orders.RELEASE}
+    return Command
 
 
 class Awaiting(Resource):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,8 +23,8 @@ from dpb_framework.model import STABLE, Change, Event, EventKind, ServiceView, S
 from dpb_framework.runtime import nothing
 from dpb_nbi import render
 from dpb_nbi.calls import Calls
-from dpb_nbi.events import MAX_PENDING
 from dpb_nbi.jsontext import write
+from dpb_nbi.pending import Copy, Linger
 
 _log = logging.getLogger("dpb_nbi")
 
@@ -32,12 +32,9 @@ MODEL_GATHER: Final = 0.1
 """Seconds between two looks at the model: it may change with every service, and is advice."""
 MODEL_SHARE: Final = 10
 """How many times as long as a look took the next one waits at the least: a large network takes its time for one."""
-LINGER: Final = 0.005
-"""Seconds for which changes wait that a superior knows from the answer to its order: what is news is in a hurry."""
 REMEMBERED: Final = 1000
 """Answers that are remembered until what they tell is told to all: then each is news again."""
 _AT_REST: Final = STABLE - {Status.RELEASED}
-_COMMENT: Final = b":\n\n"
 
 
 def say(event: str, plain: Any, number: int = 0) -> bytes:
@@ -101,79 +98,6 @@ def _issued(network: Network, id_: int) -> bool:
     except ServiceGone:
         return True
     return True
-
-
-class Copy:
-    """What waits for one reader, within a bound; a comment line where nothing came for *quiet* seconds.
-
-    Belongs to the event loop.
-    """
-
-    def __init__(self, quiet: float) -> None:
-        self._quiet = quiet
-        self._loop = asyncio.get_running_loop()
-        self._pending: list[bytes] = []
-        self._size = 0
-        self._wake: asyncio.Future[None] | None = None
-        self._fed = self._loop.time()
-        # It looks when it must, not at each text: those may be many.
-        self._timer = self._loop.call_later(quiet, self._tick)
-        self.closed = False
-
-    def feed(self, text: bytes) -> None:
-        """Take *text*; a reader that is too slow is sent away, and gets everything anew when it comes back."""
-        self._fed = self._loop.time()
-        self._pending.append(text)
-        self._size += len(text)
-        if self._size > MAX_PENDING:
-            self._pending.clear()
-            self.close()
-        self._rouse()
-
-    def close(self) -> None:
-        """End; what waits is still sent."""
-        self.closed = True
-        self._timer.cancel()
-        self._rouse()
-
-    def _tick(self) -> None:
-        if self._loop.time() - self._fed >= self._quiet:
-            self.feed(_COMMENT)
-        if not self.closed:
-            self._timer = self._loop.call_at(self._fed + self._quiet, self._tick)
-
-    def _rouse(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    async def take(self) -> bytes:
-        """Return all that waits, once something does; nothing once it is closed."""
-        while not self._pending and not self.closed:
-            self._wake = self._loop.create_future()
-            await self._wake
-        taken = b"".join(self._pending)
-        self._pending.clear()
-        self._size = 0
-        return taken
-
-
-class Linger:
-    """Calls that wait for `LINGER` seconds, all of them for the same moment. Belongs to the event loop."""
-
-    def __init__(self) -> None:
-        self._calls: list[Callable[[], None]] = []
-
-    def put(self, call: Callable[[], None]) -> None:
-        """Make *call* in a while."""
-        if not self._calls:
-            asyncio.get_running_loop().call_later(LINGER, self._over)
-        self._calls.append(call)
-
-    def _over(self) -> None:
-        calls, self._calls = self._calls, []
-        loop = asyncio.get_running_loop()
-        for call in calls:  # each in its own turn: what goes wrong is that one's matter
-            loop.call_soon(call)
 
 
 class Source:

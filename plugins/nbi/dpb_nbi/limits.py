@@ -23,6 +23,12 @@ CONNECTIONS: Final = 4096
 """Connections at once."""
 STREAMS_EACH: Final = 256
 """Event streams of one user, where access is controlled."""
+MIRRORS_EACH: Final = 32
+"""Mirrors of one network for one user, where access is controlled.
+
+For each network: a superior has one of every network that it stands on, however many these are, and some more that
+have broken and are not given up yet.
+"""
 WAITS_EACH: Final = 1024
 """Waiting calls of one user, where access is controlled."""
 _BESIDE: Final = 256

@@ -14,8 +14,10 @@ from dpb_framework.model import ServiceView
 from dpb_nbi import codec
 from dpb_nbi.calls import Calls
 from dpb_nbi.events import PAGE
-from dpb_nbi.following import Copy, Linger, Source, changed_to
+from dpb_nbi.following import Source, changed_to
+from dpb_nbi.pending import Copy, Linger
 from dpb_nbi.resource import Context, Resource
+from dpb_nbi.shares import Shares
 from dpb_nbi.system import after
 from dpb_nbi.wire import Request, Response
 
@@ -25,18 +27,24 @@ _log = logging.getLogger("dpb_nbi")
 class Copies:
     """All copies that others keep of networks of this broker. Belongs to the event loop."""
 
-    def __init__(self, broker: BrokerApi, calls: Calls) -> None:
+    def __init__(self, broker: BrokerApi, calls: Calls, most: int | None = None) -> None:
         self._broker = broker
         self._calls = calls
+        self._shares = Shares("mirrors of this network", most)
         self._sources: dict[str, Source] = {}
         self._all: set[Copy] = set()
         self._instance = uuid.uuid4().hex
         self._linger = Linger()
         self._stopped = False
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def open(self, network: Network, seen: int | None, quiet: int, request: Request) -> AsyncIterator[bytes]:
         """Return what a reader gets: the whole, what happened after event *seen*, and from then on every change."""
-        copy = Copy(quiet / 1000)
+        reader = request.who.name, network.name
+        self._shares.take(reader)
+        copy = Copy(quiet / 1000, request.who.alive)
         self._all.add(copy)
         source = self._sources.get(network.name)
         if source is None:
@@ -45,7 +53,7 @@ class Copies:
         if self._stopped:
             copy.close()
         watcher = asyncio.ensure_future(request.disconnected())
-        watcher.add_done_callback(lambda _: self._leave(source, copy))
+        watcher.add_done_callback(lambda _: self._leave(source, copy, reader))
         return self._texts(source, copy, seen, quiet, watcher)
 
     async def _texts(
@@ -53,6 +61,7 @@ class Copies:
     ) -> AsyncIterator[bytes]:
         try:
             whole, last = await source.whole(self._instance, quiet)
+            copy.bound(len(whole))
             yield whole
             while seen is not None and seen < last and not copy.closed:
                 position = seen
@@ -69,7 +78,8 @@ class Copies:
         finally:
             watcher.cancel()
 
-    def _leave(self, source: Source, copy: Copy) -> None:
+    def _leave(self, source: Source, copy: Copy, reader: tuple[str, str]) -> None:
+        self._shares.give_back(reader)
         copy.close()
         self._all.discard(copy)
         source.copies.discard(copy)

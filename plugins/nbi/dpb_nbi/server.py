@@ -17,7 +17,7 @@ from dpb_nbi import limits, listening
 from dpb_nbi.app import Application, create_app
 from dpb_nbi.protocol import Protocol
 from dpb_nbi.serving import Footing, ListeningNbi
-from dpb_nbi.tls import Renewal
+from dpb_nbi.tls import Renewal, context
 
 _log = logging.getLogger("dpb_nbi")
 
@@ -171,6 +171,8 @@ class RestNbi(ListeningNbi[Renewal | None]):
         if client_ca and not (certificate and access):
             raise ConfigInvalid("client-ca", "certificates of clients need certificate, key and access = true")
         self._files = (certificate, key, client_ca)
+        if certificate:  # `serve --check` builds and does not start
+            context(*self._files)
 
     def prepare(self) -> Renewal | None:
         """Read certificate and keys."""

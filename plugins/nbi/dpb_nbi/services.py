@@ -130,50 +130,19 @@ class Preparation(Resource):
         _answer(response, render.service(view))
 
 
-class Command(Resource):
-    """`.../services/{id}/activate` and the like."""
+def command(kind: Kind) -> type[Resource]:
+    """Return the resource that gives commands of *kind*, one of `operations.COMMANDS`."""
 
-    kinds: ClassVar = {"POST": orders.ACTIVATE}
+    class Command(Resource):
+        """`.../services/{id}/activate` and the like."""
 
-    async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
-        """Give the command; a body is ignored."""
-        await _command(self, self.kinds["POST"], request, response, network, id)
+        kinds: ClassVar = {"POST": kind}
 
+        async def on_post(self, request: Request, response: Response, network: str, id: str) -> None:
+            """Give the command; a body is ignored."""
+            await _command(self, kind, request, response, network, id)
 
-class Activation(Command):
-    """`.../services/{id}/activate`."""
-
-    kinds: ClassVar = {"POST": orders.ACTIVATE}
-
-
-class Deactivation(Command):
-    """`.../services/{id}/deactivate`."""
-
-    kinds: ClassVar = {"POST": orders.DEACTIVATE}
-
-
-class Reset(Command):
-    """`.../services/{id}/reset`."""
-
-    kinds: ClassVar = {"POST": orders.RESET}
-
-
-class Release(Command):
-    """`.../services/{id}/release`."""
-
-    kinds: ClassVar = {"POST": orders.RELEASE}
-
-
-class Commit(Command):
-    """`.../services/{id}/commit`."""
-
-    kinds: ClassVar = {"POST": orders.COMMIT}
-
-
-class Abort(Command):
-    """`.../services/{id}/abort`."""
-
-    kinds: ClassVar = {"POST": orders.ABORT}
+    return Command
 
 
 class Awaiting(Resource):

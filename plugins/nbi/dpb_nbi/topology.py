@@ -11,9 +11,10 @@ from dpb_framework.model import Caller, Terminal, Trunk
 from dpb_framework.reply import Reply
 from dpb_nbi import render, topology_codec
 from dpb_nbi.access import orders
+from dpb_nbi.jsontext import write
 from dpb_nbi.problems import Problem, in_terminal, in_trunk
 from dpb_nbi.resource import Resource
-from dpb_nbi.wire import Request, Response, answer
+from dpb_nbi.wire import Request, Response, answer, answer_text
 
 
 class Networks(Resource):
@@ -37,7 +38,9 @@ class Model(Resource):
 
     async def on_get(self, request: Request, response: Response, network: str) -> None:
         """Tell what the network shows to a superior."""
-        answer(response, render.model(self.network(request, network).model()))
+        found = self.network(request, network)
+        # An aggregator looks for the ways between all its terminals: a planner's work, so not the loop's.
+        answer_text(response, await self.calls.work(lambda: write(render.model(found.model()))))
 
 
 def _terminals(network: Network) -> SwitchManagement:

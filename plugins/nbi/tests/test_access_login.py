@@ -7,9 +7,11 @@ import hmac
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from dpb_nbi.access import credentials, login
+from dpb_nbi.access import registry as registry_module
 from dpb_nbi.access.faults import TokenUnknown, Unauthenticated, UserUnknown
 from dpb_nbi.access.login import Login
 from dpb_nbi.access.registry import TOKENS, USERS, Registry, now
@@ -227,6 +229,17 @@ def test_a_user_takes_all_tokens_along_in_one_batch(store):
         registry.create_token("ann")
     with pytest.raises(TokenUnknown):
         registry.revoke("0" * 12)
+
+
+def test_tokens_that_have_expired_are_forgotten_with_the_next_one(store, monkeypatch):
+    registry, begin = Registry(store), registry_module.now()
+    registry.set_user("ann", ["read@*"])
+    for hours in (1, 2, 3, None):
+        registry.create_token("ann", f"{hours} h", expires=hours and begin + timedelta(hours=hours))
+    monkeypatch.setattr(registry_module, "now", lambda: begin + timedelta(hours=2))
+    registry.create_token("ann", "new")
+    assert [token.name for token in registry.tokens.values()] == ["3 h", "None h", "new"]
+    assert store.items(TOKENS).keys() == registry.tokens.keys()
 
 
 def test_an_item_that_cannot_be_read_lets_nobody_in(store, caplog):

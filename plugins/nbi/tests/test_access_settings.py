@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from attrs import evolve
-from dpb_nbi import RestNbi, events, limits
+from dpb_nbi import RestNbi, events, limits, pending
 
 from dpb_framework.errors import ConfigInvalid
+from dpb_framework.model import EventKind
 
 from .access_helpers import Guarded
 from .fake_network import FakeBroker
@@ -133,16 +134,18 @@ def test_what_users_and_tokens_cannot_be(client, method, path, body, field):
     assert [user["name"] for user in client.get("/api/v1/users").json["users"]] == ["known"]
 
 
+@pytest.mark.parametrize("what", ["events", "mirror?quiet-millis=60000"])
 @pytest.mark.parametrize("how", ["revoked", "user removed", "other roles"])
-def test_a_stream_ends_with_its_credential(monkeypatch, how):
-    monkeypatch.setattr(events, "QUIET", 0.05)
+def test_a_stream_ends_with_its_credential(monkeypatch, how, what):
+    for module in (events, pending):
+        monkeypatch.setattr(module, "QUIET", 0.05)
     guarded = Guarded(FakeBroker())
     keeps, ends = guarded.token("ann", "read@aggr"), guarded.token("bob", "read@aggr")
     parts = urlsplit(guarded.nbi.address)
 
     def stream(token):
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
-        connection.request("GET", "/api/v1/networks/aggr/events", headers={"Authorization": f"Bearer {token}"})
+        connection.request("GET", f"/api/v1/networks/aggr/{what}", headers={"Authorization": f"Bearer {token}"})
         return connection, connection.getresponse()
 
     (kept, going), (ended, ending) = stream(keeps), stream(ends)
@@ -153,9 +156,17 @@ def test_a_stream_ends_with_its_credential(monkeypatch, how):
         "other roles": lambda registry: registry.set_user("bob", ["read@slough"]),
     }
     guarded.access.change(changes[how]).result(10)
-    assert ending.read().replace(b":\n\n", b"") == b""
-    eventually(lambda: len(guarded.nbi._server._app.context.streams) == 1)
-    assert going.readline() == b":\n"
+    told = ending.read()
+    context = guarded.nbi._server._app.context
+    eventually(lambda: len(context.streams) + len(context.copies) == 1)
+    if what == "events":
+        assert told.replace(b":\n\n", b"") == b""
+        assert going.readline() == b":\n"
+    else:
+        assert told.count(b"event:") == 1
+        guarded.broker.aggregator.tell(EventKind.TERMINAL, {"name": "new", "present": True})
+        while not going.readline().startswith(b"event: changed"):
+            pass
     kept.close()
     ended.close()
     guarded.stop()
@@ -164,6 +175,7 @@ def test_a_stream_ends_with_its_credential(monkeypatch, how):
 
 def test_what_lasts_is_shared_out(monkeypatch):
     monkeypatch.setattr(limits, "STREAMS_EACH", 2)
+    monkeypatch.setattr(limits, "MIRRORS_EACH", 2)
     monkeypatch.setattr(limits, "WAITS_EACH", 2)
     guarded = Guarded(FakeBroker())
     guarded.broker.aggregator.paused = True
@@ -177,20 +189,38 @@ def test_what_lasts_is_shared_out(monkeypatch):
         made[-1].request("GET", path, headers={"Authorization": f"Bearer {token}"})
         return made[-1]
 
-    stream, wait = "/api/v1/networks/aggr/events", "/network/aggr/service/1/await-status?acceptable=ACTIVE"
+    stream, mirror = "/api/v1/networks/aggr/events", "/api/v1/networks/aggr/mirror"
+    wait = "/network/aggr/service/1/await-status?acceptable=ACTIVE"
     context = guarded.nbi._server._app.context
-    for path, counted in ((stream, context.streams._shares), (wait, context.calls.waits)):
+    shares = {stream: context.streams._shares, mirror: context.copies._shares, wait: context.calls.waits}
+    for path, counted in shares.items():
         for _ in range(2):
             open_one(ann, path)
-        eventually(lambda counted=counted: counted._open["ann"] == 2)
+        eventually(lambda counted=counted: counted._open.total() == 2)
         answer = guarded.ask("GET", path, ann)
         assert (answer.status, answer.code) == (429, "too-many")
         open_one(bob, path)
-        eventually(lambda counted=counted: counted._open["bob"] == 1)
+        eventually(lambda counted=counted: counted._open.total() == 3)
         for connection in made:
             connection.close()
         made.clear()
         eventually(lambda counted=counted: not counted._open)
+    guarded.stop()
+    guarded.broker.close()
+
+
+def test_a_superior_may_stand_on_very_many_networks(monkeypatch):
+    monkeypatch.setattr(limits, "MIRRORS_EACH", 1)
+    guarded = Guarded(FakeBroker())
+    token, made = guarded.token("ann", "read@*"), []
+    parts = urlsplit(guarded.nbi.address)
+    for network in ("aggr", "slough"):
+        made.append(http.client.HTTPConnection(parts.hostname, parts.port, timeout=20))
+        made[-1].request("GET", f"/api/v1/networks/{network}/mirror", headers={"Authorization": f"Bearer {token}"})
+        assert made[-1].getresponse().status == 200
+    assert guarded.ask("GET", "/api/v1/networks/aggr/mirror", token).code == "too-many"
+    for connection in made:
+        connection.close()
     guarded.stop()
     guarded.broker.close()
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from dpb_nbi.access import Access
+from dpb_nbi.l2vpn.locks import Locks
 
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
+from dpb_framework.contracts import Batch, Item
+from dpb_framework.emulated import device
+from dpb_framework.model import Caller
 
 from .conftest import Client
 
@@ -48,6 +54,14 @@ class World:
     def stop(self) -> None:
         self.client.close()
         self.broker.stop()
+
+    def refuse(self, switch):
+        """Let the switch's device refuse whatever it is asked to make."""
+        device(f"{self.folder}-{switch}").fault(refuse="no meters left", on="ensure", count=None)
+
+    def relent(self, switch):
+        """Let it refuse nothing any more."""
+        device(f"{self.folder}-{switch}").script.clear()
 
     def get(self, path, **headers):
         return self.client("GET", path, **headers)
@@ -162,6 +176,76 @@ def test_rates_in_the_list_form_and_labels_that_are_left_open(world):
     assert (third.status, third.json["code"]) == (409, "vpn-full")
 
 
+@pytest.mark.parametrize(
+    ("kind", "third"),
+    [("vpws", 409), ("vpws-evpn", 409), ("pwe3", 409), ("vpls", 201), ("bgp-vpls", 201), ("ldp-l2tp-vpls", 201)],
+)
+def test_each_type_is_e_line_or_e_lan_and_told_as_it_was_sent(world, kind, third):
+    assert world.post(f"{ROOT}/vpn-services", vpn("v", f"ietf-l2vpn-svc:{kind}")).status == 201
+    for name in ("ams", "lon"):
+        assert world.post(at("s"), access(name, "v", name, 10)).status == 201
+    assert world.post(at("s"), access("par", "v", "par", 10)).status == third
+    listed = world.get(f"{ROOT}/vpn-services").json["ietf-l2vpn-svc:vpn-services"]["vpn-service"]
+    assert [one["vpn-svc-type"] for one in listed] == [kind]
+
+
+def bearers(world, site):
+    listed = world.get(at(site)).json["ietf-l2vpn-svc:site-network-accesses"]["site-network-access"]
+    return [one["bearer"]["bearer-reference"] for one in listed]
+
+
+def test_a_bearer_that_is_no_name_tells_the_place_of_a_terminal(world):
+    """TeraFlow's bearers are always `device:endpoint`."""
+    world.post(f"{ROOT}/vpn-services", vpn("v", "vpws"))
+    refused = world.post(at("1"), access("a", "v", "ams:nowhere", 10))
+    assert (refused.status, refused.json["code"]) == (400, "site-unknown")
+    assert "'ams:nowhere'" in refused.json["detail"]
+    free = access("a", "v", "ams:access", 10)
+    free["ietf-l2vpn-svc:site-network-access"][0]["connection"] = {}
+    assert world.post(at("1"), free).status == 201
+    world.stop()
+    world.start()
+    assert world.post(at("2"), access("b", "v", "lon:access", 10)).status == 201
+    assert {end["terminal"] for end in world.services()[0]["segment"]} == {"ams", "lon"}
+    assert (bearers(world, "1"), bearers(world, "2")) == (["ams:access"], ["lon:access"])
+    before = world.services()[0]["segment"]
+    free["ietf-l2vpn-svc:site-network-access"][0]["bearer"] = {"bearer-reference": "ams"}
+    assert world.put(at("1"), free).status == 204
+    assert world.services()[0]["segment"] == before  # the same terminal: its label stays
+    assert bearers(world, "1") == ["ams"]
+
+
+def test_in_a_switch_a_place_is_an_interface(world):
+    root = f"/network/ams{ROOT}"
+    world.post(f"{root}/vpn-services", vpn("v", "vpws"))
+    sites = f"{root}/sites/site=s/site-network-accesses/"
+    assert world.post(sites, access("a", "v", "1", 10)).status == 201
+    assert world.post(sites, access("b", "v", "4", 10)).status == 400
+    assert world.post(sites, access("b", "v", "2", 10)).status == 201
+    (service,) = world.client.get(f"{V1}/ams/services").json["services"]
+    assert {end["terminal"] for end in service["segment"]} == {"access", "east"}
+
+
+def test_an_edit_keeps_the_rates_that_it_does_not_name_and_may_move_an_access(world):
+    """The stock client's edit puts access i at the site of its connection point i, and never sends `service`."""
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    rates = {"svc-input-bandwidth": 50_000_000, "svc-output-bandwidth": 40_000_000}
+    assert world.post(at("s"), access("a", "v", "ams", 10, rates)).status == 201
+    assert world.post(at("t"), access("b", "v", "lon", 10)).status == 201
+
+    def rates_of(terminal):
+        (end,) = [end for end in world.services()[0]["segment"] if end["terminal"] == terminal]
+        return end["ingress"], end["egress"]
+
+    assert world.put(at("u"), access("a", "v", "par", 11)).status == 204
+    assert rates_of("par") == (40, 50)
+    assert (bearers(world, "s"), bearers(world, "u")) == ([], ["par"])
+    assert world.put(at("u"), access("a", "v", "par", 11, {"svc-mtu": 1500})).status == 204
+    assert rates_of("par") == (40, 50)
+    assert world.put(at("u"), access("a", "v", "par", 11, {"svc-input-bandwidth": 7_000_000})).status == 204
+    assert rates_of("par") == (7, 7)
+
+
 def test_what_is_refused_changes_nothing(world):
     world.post(f"{ROOT}/vpn-services", vpn("v"))
     for code, site, wish in (
@@ -199,6 +283,96 @@ def test_what_is_refused_changes_nothing(world):
     assert [len(s["segment"]) for s in world.services()] == [2]
     assert world.delete(f"{ROOT}/vpn-services/vpn-service=v").status == 204
     assert world.nothing_left()
+
+
+def test_what_a_device_refuses_at_once_is_refused(world):
+    """Else the client would hold an access for good whose VPN is never active."""
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    assert world.post(at("s"), access("a", "v", "ams", 10)).status == 201
+    world.refuse("lon")
+    refused = world.post(at("s"), access("b", "v", "lon", 10))
+    assert (refused.status, refused.json["code"]) == (409, "inferior-failed")
+    assert "no meters left" in refused.json["detail"]
+    assert world.nothing_left()
+    assert bearers(world, "s") == ["ams"]
+
+
+def test_a_service_that_worked_and_is_dormant_stays_so_when_a_device_refuses(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    for name in ("ams", "lon"):
+        assert world.post(at("s"), access(name, "v", name, 10)).status == 201
+    (service,) = world.services()
+    assert world.post(f"{V1}/wan/services/{service['id']}/reset", {}).status == 200
+    assert world.get(f"{V1}/wan/services/{service['id']}/await?status=DORMANT").json["status"] == "DORMANT"
+    world.refuse("lon")
+    assert world.put(at("s"), access("lon", "v", "lon", 11)).status == 409
+    assert [(s["id"], s["status"]) for s in world.services()] == [(service["id"], "DORMANT")]
+    world.relent("lon")
+    assert world.put(at("s"), access("lon", "v", "lon", 11)).status == 204
+    assert [(s["id"], s["status"]) for s in world.services()] == [(service["id"], "ACTIVE")]
+
+
+def test_a_service_of_another_under_a_vpns_handle_is_left_alone(world):
+    wan = world.broker.network("wan")
+    one = wan.create(Caller("mia"), "l2vpn-own").result()
+    refused = world.post(f"{ROOT}/vpn-services", vpn("own"))
+    assert (refused.status, refused.json["code"]) == (409, "handle-taken")
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=own").status == 404
+    assert world.post(f"{ROOT}/vpn-services", vpn("late")).status == 201
+    assert world.post(at("s"), access("a", "late", "ams", 10)).status == 201
+    two = wan.create(Caller("mia"), "l2vpn-late").result()
+    refused = world.post(at("s"), access("b", "late", "lon", 10))
+    assert (refused.status, refused.json["code"]) == (409, "handle-taken")
+    assert world.get(f"{ROOT}/vpn-services/vpn-service=late/").status == 504
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=late").status == 204
+    assert [service["id"] for service in world.services()] == [one.id, two.id]
+
+
+def test_a_service_that_was_released_behind_its_vpns_back_is_told_and_made_anew(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    one = f"{ROOT}/vpn-services/vpn-service=v/"
+    assert world.post(at("s"), access("ams", "v", "ams", 10)).status == 201
+    assert "two accesses, and has 1" in world.get(one).json["detail"]
+    assert world.post(at("s"), access("lon", "v", "lon", 10)).status == 201
+    path = f"{V1}/wan/services/{world.services()[0]['id']}"
+    assert world.delete(path).status == 200
+    assert world.get(f"{path}/await?status=RELEASED").json["status"] == "RELEASED"
+    answer = world.get(one)
+    assert (answer.status, "was released" in answer.json["detail"]) == (504, True)
+    assert world.put(at("s"), access("lon", "v", "lon", 10)).status == 204
+    assert world.get(one).status == 200
+
+
+@pytest.mark.parametrize("id_", ["a/b", "a?b", "a#b", "a%2fb", "a\nb"])
+def test_ids_that_no_path_can_hold_are_refused(world, id_):
+    """The stock clients write them into paths as they are."""
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    whole = document(("w", ("ams", 1, None)))
+    whole["ietf-l2vpn-svc:l2vpn-svc"]["sites"]["site"][0]["site-id"] = id_
+    for path, body, field in (
+        (f"{ROOT}/vpn-services", vpn(id_), "vpn-service[0].vpn-id"),
+        (at("s"), access(id_, "v", "ams", 10), "site-network-access[0].network-access-id"),
+        (ROOT, whole, "l2vpn-svc.sites.site[0].site-id"),
+    ):
+        answer = world.post(path, body)
+        assert (answer.status, answer.json["field"]) == (422, field)
+    assert len(world.get(f"{ROOT}/vpn-services").json["ietf-l2vpn-svc:vpn-services"]["vpn-service"]) == 1
+
+
+def test_a_vpn_that_worked_keeps_what_fails_later(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    for name in ("ams", "lon"):
+        assert world.post(at("s"), access(name, "v", name, 10)).status == 201
+    (service,) = world.services()
+    path = f"{V1}/wan/services/{service['id']}"
+    assert world.post(f"{path}/deactivate", {}).status == 200
+    assert world.get(f"{path}/await?status=INACTIVE").json["status"] == "INACTIVE"
+    world.refuse("lon")
+    assert world.post(f"{path}/activate", {}).status == 200
+    assert world.get(f"{path}/await?status=FAILED").json["status"] == "FAILED"
+    assert world.get(f"{ROOT}/vpn-services/vpn-service=v/").status == 504
+    assert world.put(at("s"), access("lon", "v", "lon", 10)).status == 204
+    assert [s["id"] for s in world.services()] == [service["id"]]
 
 
 def document(*vpns):
@@ -258,6 +432,67 @@ def test_a_vpn_that_is_being_built_outlives_the_broker(world):
     assert {end["label"] for end in world.services()[0]["segment"]} == {10, 12}
     assert world.delete(f"{ROOT}/vpn-services/vpn-service=v/").status == 204
     assert world.nothing_left()
+
+
+def test_requests_for_one_vpn_come_one_after_the_other(world):
+    steps = [
+        ("POST", f"{ROOT}/vpn-services", vpn("v")),
+        ("POST", at("s"), access("a", "v", "ams", 10)),
+        ("POST", at("s"), access("b", "v", "lon", 10)),
+        ("DELETE", f"{ROOT}/vpn-services/vpn-service=v", None),
+    ]
+
+    def ask(first):
+        client = Client(world.broker.nbis[0][1].address)
+        try:
+            answers = [client(*steps[(first + n) % 4]) for n in range(24)]
+        finally:
+            client.close()
+        return {(a.status, a.json["code"] if a.status >= 400 else "") for a in answers}
+
+    with ThreadPoolExecutor(8) as pool:
+        told = set().union(*pool.map(ask, range(8)))
+    assert told <= {(201, ""), (204, ""), (404, "vpn-unknown"), (409, "vpn-exists"), (409, "access-exists")}
+    assert world.delete(f"{ROOT}/vpn-services/vpn-service=v").status in (204, 404)
+    assert world.nothing_left()
+
+
+def test_a_lock_is_there_while_somebody_wants_it():
+    locks, order = Locks(), []
+
+    async def work(name, may_end):
+        async with locks.hold("v"):
+            order.append(f"{name} begins")
+            await may_end.wait()
+            order.append(f"{name} ends")
+
+    async def run():
+        ends = [asyncio.Event() for _ in range(3)]
+        first, second = (asyncio.ensure_future(work(n, ends[n])) for n in (0, 1))
+        await asyncio.sleep(0)
+        ends[0].set()
+        await first
+        third = asyncio.ensure_future(work(2, ends[2]))  # comes while the second goes on with the first's lock
+        ends[2].set()
+        await asyncio.sleep(0)
+        ends[1].set()
+        await asyncio.gather(second, third)
+
+    asyncio.run(run())
+    assert order == [f"{n} {what}" for n in range(3) for what in ("begins", "ends")]
+    assert not locks._locks
+
+
+def test_a_vpn_that_was_kept_before_there_were_bearers_is_read(world):
+    world.post(f"{ROOT}/vpn-services", vpn("v"))
+    world.post(at("s"), access("a", "v", "ams", 10))
+    store = world.broker.store
+    item = store.items("l2vpn/wan")["v"]
+    del item.value["accesses"][0]["bearer"]
+    store.submit(Batch(puts=[Item("l2vpn/wan", "v", item.value, item.version + 1)])).result(10)
+    world.stop()
+    world.start()
+    assert world.post(at("s"), access("b", "v", "lon", 10)).status == 201
 
 
 def test_the_client_of_release_5_writes_some_names_in_other_ways(world):

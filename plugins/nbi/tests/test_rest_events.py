@@ -192,6 +192,7 @@ def test_a_stream_that_was_put_aside_too_long_begins_anew():
         stream.feed([(4, b"z")], b"z")
         assert await stream.take() == b"z"
         stream.close()
+        stream.feed([(5, b"after")], b"after")
         assert await stream.take() == b""
 
     asyncio.run(run())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import threading
 
 import pytest
-from dpb_nbi import following, render
+from dpb_nbi import pending, render
 
 from dpb_framework.model import ANYBODY, Condition, EventKind, Segment
 
@@ -152,13 +154,32 @@ def test_comment_lines_come_as_often_as_asked(make_client):
     assert [reader.lines() for _ in range(3)] == [[":"]] * 3
 
 
+def test_a_copy_that_is_never_quiet_ends_with_its_credential(monkeypatch):
+    monkeypatch.setattr(pending, "QUIET", 0.01)
+
+    async def run():
+        holds = True
+        copy = pending.Copy(0.01, lambda: holds)
+        copy.feed(b"first")
+        assert await copy.take() == b"first"
+        holds = False
+        while not copy.closed:
+            copy.feed(b"x")
+            await copy.take()
+            await asyncio.sleep(0)
+        copy.feed(b"after")
+        assert await copy.take() == b""
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
 @pytest.mark.parametrize("quiet", ["99", "60001", "-1", "x", "1.5"])
 def test_an_interval_that_is_none_is_refused(client, quiet):
     client.get(f"{V1}/mirror?quiet-millis={quiet}").problem(422, "bad-argument", "quiet-millis")
 
 
 def test_a_reader_that_is_too_slow_is_sent_away(nbi, broker, monkeypatch):
-    monkeypatch.setattr(following, "MAX_PENDING", 100_000)
+    monkeypatch.setattr(pending, "MAX_PENDING", 100_000)
     host, _, port = nbi.address.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port))) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -174,6 +195,35 @@ def test_a_reader_that_is_too_slow_is_sent_away(nbi, broker, monkeypatch):
             more = slow.recv(1 << 20)
             assert more
             read = read[-10:] + more
+
+
+def test_what_happens_while_a_large_whole_is_made_and_sent_sends_nobody_away(nbi, broker, monkeypatch):
+    """Else a superior on a slow line would get the whole again and again, and nothing after it."""
+    monkeypatch.setattr(pending, "MAX_PENDING", 1000)
+    for i in range(100):
+        broker.aggregator.create(ANYBODY, handle=f"{i}" * 200)
+    making, go_on = threading.Event(), threading.Event()
+    true = broker.aggregator.model
+
+    def model():
+        making.set()
+        assert go_on.wait(20)
+        return true()
+
+    broker.aggregator.model = model
+    host, _, port = nbi.address.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        slow.sendall(f"GET {V1}/mirror HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        text = slow.makefile("rb")
+        assert making.wait(20)
+        happened = broker.aggregator.last_event
+        for _ in range(2):
+            for i in range(100):
+                broker.aggregator.tell(EventKind.TERMINAL, {"name": f"t{i}", "present": True})
+            happened += 100
+            go_on.set()
+            while f'"number":{happened},'.encode() not in (line := text.readline()):
+                assert line
 
 
 def test_a_define_and_a_prepare_need_not_wait(client, broker):

@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from dpb_nbi import RestNbi, following, server
+from dpb_nbi import RestNbi, pending, server
 
 from dpb_framework.broker import Broker
 from dpb_framework.config import parse
@@ -971,7 +971,7 @@ def test_a_mirror_tells_what_answers_have_told(make_client):
 
 def test_a_mirror_tells_news_at_once(make_client, broker, monkeypatch):
     """However long what the answers have told may wait."""
-    monkeypatch.setattr(following, "LINGER", 3600)
+    monkeypatch.setattr(pending, "LINGER", 3600)
     client = make_client()
     give(client, *FOUR)
     reader = Mirror(make_client())
@@ -1027,7 +1027,7 @@ def lingers(nbi, name):
 
 
 def test_what_an_answer_has_told_goes_with_the_next_news(nbi, make_client, broker, monkeypatch):
-    monkeypatch.setattr(following, "LINGER", 3600)
+    monkeypatch.setattr(pending, "LINGER", 3600)
     client = make_client()
     give(client, *FOUR)
     reader = Mirror(make_client())
@@ -1041,7 +1041,7 @@ def test_what_an_answer_has_told_goes_with_the_next_news(nbi, make_client, broke
 
 
 def test_the_end_of_a_service_is_told_at_once_though_an_answer_has_told_it(nbi, make_client, broker, monkeypatch):
-    monkeypatch.setattr(following, "LINGER", 3600)
+    monkeypatch.setattr(pending, "LINGER", 3600)
     client = make_client()
     give(client, *FOUR)
     reader = Mirror(make_client())
@@ -1052,7 +1052,7 @@ def test_the_end_of_a_service_is_told_at_once_though_an_answer_has_told_it(nbi, 
 
 def test_a_mirror_that_is_left_takes_nothing_from_the_others(nbi, make_client, broker, monkeypatch):
     """What answers have told waits for a moment: of one network nobody keeps a copy any more when that is over."""
-    monkeypatch.setattr(following, "LINGER", 3600)
+    monkeypatch.setattr(pending, "LINGER", 3600)
     client = make_client()
     give(client, *FOUR)
     leaves, stays = Mirror(make_client()), Mirror(make_client(), "slough")

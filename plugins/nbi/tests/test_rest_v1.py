@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
+from dpb_nbi import render
 
 from dpb_framework.errors import Unreachable
 from dpb_framework.model import Chord, Condition, Fragment, NetworkModel
@@ -75,6 +77,23 @@ def test_the_model_tells_what_a_superior_sees(client, broker):
     assert client.get(f"{AGGR}/model").json["fragments"][0]["chords"] == [
         {"a": "a", "b": "b", "upstream": 1.5, "downstream": 2000, "delay": 1.25}
     ]
+
+
+def test_others_are_answered_while_a_model_is_computed(client, make_client, broker, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    true = render.model
+
+    def slow(model):
+        begun.set()
+        assert go_on.wait(20)
+        return true(model)
+
+    monkeypatch.setattr(render, "model", slow)
+    client.connection.request("GET", f"{AGGR}/model")
+    assert begun.wait(20)
+    assert make_client().get(AGGR).status == 200
+    go_on.set()
+    assert json.loads(client.connection.getresponse().read())["fragments"]
 
 
 def test_a_terminal_is_made_changed_and_removed(client):

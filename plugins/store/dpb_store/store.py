@@ -24,8 +24,8 @@ from dpb_store.writer import Writer
 class SqlStore(Store):
     """What the broker remembers, in SQLite or PostgreSQL.
 
-    `url`: nothing for `dpb.sqlite` in the user's data folder, `sqlite:////absolute/path`, the path of a file, or
-    `postgresql://user@host/database`. `busy_timeout`: seconds to wait for a database that is locked or lost.
+    `url`: nothing for `dpb.sqlite` in the user's data folder, `sqlite:////absolute/path`, a file's path with its
+    folder, or `postgresql://user@host/database`. `busy_timeout`: seconds to wait for a database that is locked or lost.
     """
 
     def __init__(self, url: str = "", busy_timeout: float = 5.0) -> None:
@@ -138,6 +138,8 @@ def _parse(url: object) -> URL | Path | None:
             "$.store.url", 'SQLite in memory would forget everything: say kind = "memory" if that is meant'
         )
     if "://" not in url:
+        if "/" not in url:  # it may be a misspelt kind as well, and would become a new and empty store
+            raise ConfigInvalid("$.store.url", f"expected sqlite:///{url}, ./{url} or postgresql://user@host/database")
         return Path(url).expanduser()
     try:
         parsed = make_url(url)
@@ -148,6 +150,8 @@ def _parse(url: object) -> URL | Path | None:
         ) from None
     kind, _, driver = parsed.drivername.partition("+")
     if kind == "sqlite" and driver in ("", "pysqlite"):
+        if parsed.host:
+            raise ConfigInvalid("$.store.url", f"sqlite: takes three slashes before the file: sqlite:///{parsed.host}")
         if parsed.query:
             raise ConfigInvalid("$.store.url", "the URL of an SQLite file takes no parameters")
         return Path(parsed.database or "").expanduser()

@@ -69,9 +69,9 @@ class Desk:
     def stranger(self, who: Identity) -> None:
         """Write down that somebody showed a credential that does not hold; of a flood of these only some."""
         at = time.monotonic()
-        turn = max(self._stranger, at - STRANGERS * _PAUSE) + _PAUSE
-        if self._audit is not None and turn <= at:
-            self._stranger = turn
+        due = max(self._stranger, at - STRANGERS * _PAUSE) + _PAUSE
+        if self._audit is not None and due <= at:
+            self._stranger = due
             self._audit.begin(who, Order(AUTHENTICATE)).end(Unauthenticated())
 
     def check(self, who: Identity, order: Order) -> None:

@@ -137,7 +137,7 @@ class Registry:
         if name not in self.users:
             raise UserUnknown(name)
         theirs = [token.id for token in self.tokens.values() if token.user == name]
-        self._submit(Batch(drops=[(Item, (USERS, name)), *((Item, (TOKENS, id)) for id in theirs)]))
+        self._submit(Batch(drops=[(Item, (USERS, name)), *_tokens(theirs)]))
         self.users = {known: user for known, user in self.users.items() if known != name}
         self.tokens = {id: token for id, token in self.tokens.items() if id not in theirs}
 
@@ -146,31 +146,33 @@ class Registry:
     ) -> tuple[Token, str]:
         """Make a token and return what is kept of it, and the token itself, which nobody can tell again.
 
-        `BadArgument`, `UserUnknown`.
+        Those that have expired are forgotten with it, so that they do not grow in number. `BadArgument`, `UserUnknown`.
         """
         if user not in self.users:
             raise UserUnknown(user)
         if len(name) > MAX_NAME or CONTROL.search(name):
             raise BadArgument("name", f"expected at most {MAX_NAME} characters, none of them a control character")
-        if expires is not None and expires <= now():
+        created = now()
+        if expires is not None and expires <= created:
             raise BadArgument("expires", "expected a time that is still to come")
         id = credentials.new_id()
         text = credentials.new_token(id)
         bound = None if roles is None else Grants.parse(roles)
-        token = Token(id, user, name, credentials.digest(text), now(), expires, bound)
-        self._keep(Item(TOKENS, id, _plain_token(token)), 0)
-        self.tokens = {**self.tokens, id: token}
+        token = Token(id, user, name, credentials.digest(text), created, expires, bound)
+        hold = {known: one for known, one in self.tokens.items() if one.holds(created)}
+        self._keep(Item(TOKENS, id, _plain_token(token)), 0, self.tokens.keys() - hold.keys())
+        self.tokens = {**hold, id: token}
         return token, text
 
     def revoke(self, id: str) -> None:
         """Forget a token. `TokenUnknown`."""
         if id not in self.tokens:
             raise TokenUnknown(id)
-        self._submit(Batch(drops=[(Item, (TOKENS, id))]))
+        self._submit(Batch(drops=_tokens([id])))
         self.tokens = {known: token for known, token in self.tokens.items() if known != id}
 
-    def _keep(self, item: Item, version: int) -> None:
-        self._submit(Batch(puts=[item], expects={(item.namespace, item.name): version}))
+    def _keep(self, item: Item, version: int, ended: Iterable[str] = ()) -> None:
+        self._submit(Batch(puts=[item], drops=_tokens(ended), expects={(item.namespace, item.name): version}))
 
     def _submit(self, batch: Batch) -> None:
         reply = self._store.submit(batch)
@@ -180,6 +182,10 @@ class Registry:
             # Whether it was kept may not be known: what is in the store holds.
             self._read()
             raise
+
+
+def _tokens(ids: Iterable[str]) -> list[tuple[type[Item], tuple[str, str]]]:
+    return [(Item, (TOKENS, id)) for id in ids]
 
 
 def _password(text: str) -> str:

@@ -7,6 +7,7 @@ most places and as clients do everywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -22,6 +23,7 @@ from dpb_nbi.values import CONTROL, DIGITS, array, integer, kind, number, table
 
 MODULE: Final = "ietf-l2vpn-svc:"
 _MAX_ID: Final = 200
+_NO_PATH: Final = re.compile("[/?#%]")
 _INPUT: Final = "svc-input-bandwidth"
 _OUTPUT: Final = "svc-output-bandwidth"
 
@@ -37,11 +39,12 @@ class VpnAsked:
 
 @frozen
 class AccessAsked:
-    """An access that is asked for, and the VPN that it is attached to."""
+    """An access that is asked for, and the VPN that it is attached to. `rated`: it names a rate."""
 
     vpn: str
     access: Access
     path: str
+    rated: bool
 
 
 @frozen
@@ -69,7 +72,7 @@ def document(value: Any, default: int) -> Document:
     for i, entry in enumerate(array(listed, "l2vpn-svc.sites.site")):
         path = f"l2vpn-svc.sites.site[{i}]"
         site = _object(entry, path)
-        name = _id(_needed(site, "site-id", path), f"{path}.site-id")
+        name = _key(_needed(site, "site-id", path), f"{path}.site-id")
         found = _member(site, "site-network-accesses")
         if found is not None:
             accesses += site_network_accesses(found, name, default, f"{path}.site-network-accesses")
@@ -82,7 +85,7 @@ def vpn_services(value: Any, path: str = "body") -> list[VpnAsked]:
     for i, entry in enumerate(_list(value, "vpn-service", path)):
         where = f"vpn-service[{i}]"
         vpn = _object(entry, where)
-        id_ = _id(_needed(vpn, "vpn-id", where), f"{where}.vpn-id")
+        id_ = _key(_needed(vpn, "vpn-id", where), f"{where}.vpn-id")
         # A client of OSM's release 5 writes it the other way.
         named = _member(vpn, "vpn-svc-type") or _member(vpn, "vpn-scv-type") or VpnType.VPWS.value
         topology = _identity(_member(vpn, "svc-topo") or "any-to-any")
@@ -91,7 +94,7 @@ def vpn_services(value: Any, path: str = "body") -> list[VpnAsked]:
         try:
             type_ = VpnType(_identity(named))
         except ValueError:
-            problem = f"the broker offers vpws and vpls, not {kind(named)}"
+            problem = f"the broker offers {', '.join(type_.value for type_ in VpnType)}, not {kind(named)}"
             raise BadArgument(f"{where}.vpn-svc-type", problem) from None
         customer = _member(vpn, "customer-name") or ""
         found.append(VpnAsked(id_, type_, customer if isinstance(customer, str) else ""))
@@ -105,7 +108,7 @@ def site_network_accesses(value: Any, site: str, default: int, path: str = "body
         where = f"site-network-access[{i}]"
         access = _object(entry, where)
         name = "network-access-id" if _member(access, "network-access-id") else "site-network-access-id"
-        id_ = _id(_needed(access, name, where), f"{where}.{name}")
+        id_ = _key(_needed(access, name, where), f"{where}.{name}")
         attachment = _object(_needed(access, "vpn-attachment", where), f"{where}.vpn-attachment")
         vpn = _id(_needed(attachment, "vpn-id", f"{where}.vpn-attachment"), f"{where}.vpn-attachment.vpn-id")
         bearer = _object(_member(access, "bearer") or {}, f"{where}.bearer")
@@ -126,6 +129,7 @@ def site_network_accesses(value: Any, site: str, default: int, path: str = "body
                     rate if to_site is None else to_site,
                 ),
                 where,
+                either is not None,
             )
         )
     return found
@@ -214,6 +218,14 @@ def _needed(value: dict[str, Any], name: str, path: str) -> Any:
     found = _member(value, name)
     if found is None:
         raise BadArgument(f"{path}.{name}" if path else name, "the field is missing")
+    return found
+
+
+def _key(value: Any, path: str) -> str:
+    """Return an id that is to stand in a path, where clients write it as it is."""
+    found = _id(value, path)
+    if _NO_PATH.search(found):
+        raise BadArgument(path, f"expected an id without /, ?, # and %, got {kind(found)}")
     return found
 
 

@@ -11,15 +11,22 @@ from dpb_framework.model import Circuit, End, Segment, TrafficFlow
 
 
 class VpnType(str, Enum):
-    """What a VPN is: `vpws` joins two accesses (E-Line), `vpls` any number (E-LAN)."""
+    """What a VPN is, in the words of RFC 8466: E-Line joins two accesses, E-LAN any number.
+
+    Which protocol would carry it is the client's word only: the broker does the same for all of a kind.
+    """
 
     VPWS = "vpws"
+    VPWS_EVPN = "vpws-evpn"
+    PWE3 = "pwe3"
     VPLS = "vpls"
+    BGP_VPLS = "bgp-vpls"
+    LDP_L2TP_VPLS = "ldp-l2tp-vpls"
 
     @property
     def most(self) -> int | None:
         """How many accesses it has at the most; None for no limit."""
-        return 2 if self is VpnType.VPWS else None
+        return 2 if self in (VpnType.VPWS, VpnType.VPWS_EVPN, VpnType.PWE3) else None
 
 
 @frozen
@@ -27,6 +34,7 @@ class Access:
     """A site network access: where a site meets the network.
 
     `asked` is the label that was asked for, None where the broker was left to choose; `label` is the one that it has.
+    `bearer` is how the terminal was called, None where by its name.
     Rates are kbit/s as the network sees them: ingress is from the site into the network.
     """
 
@@ -37,6 +45,7 @@ class Access:
     ingress: int
     egress: int
     label: int | None = None
+    bearer: str | None = None
 
 
 def _accesses(values: Iterable[Access]) -> tuple[Access, ...]:

@@ -7,22 +7,21 @@ same request sent again finds the service as it asked for it, and deleting the V
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from attrs import evolve
 
-from dpb_framework.contracts import Batch, Item, Network, Service
-from dpb_framework.errors import DpbError, Stopped
-from dpb_framework.model import Change, Status
+from dpb_framework.contracts import Network, Service, SwitchManagement
+from dpb_framework.errors import DpbError, NotOwner, Stopped
+from dpb_framework.model import Caller, Change, Status
 from dpb_framework.reply import Reply
-from dpb_framework.serialise import build, plain
 from dpb_nbi import operations
 from dpb_nbi.access import orders
-from dpb_nbi.access.orders import Order
 from dpb_nbi.calls import Calls
+from dpb_nbi.l2vpn.kept import Kept
+from dpb_nbi.l2vpn.locks import Locks
 from dpb_nbi.l2vpn.read import AccessAsked, Document, VpnAsked
 from dpb_nbi.l2vpn.vpn import Access, Vpn
 from dpb_nbi.operations import Asking
@@ -33,6 +32,10 @@ SECONDS: Final = 30.0
 _RELEASE_SECONDS: Final = 10.0
 _ACTIVE_SECONDS: Final = 10.0
 _SETTLED: Final = frozenset({Status.ACTIVE, Status.FAILED, Status.DORMANT, Status.RELEASED})
+_REFUSED: Final = frozenset({Status.DORMANT, Status.FAILED})
+"""Where a service is that was wanted active and did not even become so: by the network's word, or by a device's."""
+_GIVEN_BACK: Final = frozenset({Status.DORMANT, Status.RELEASED})
+_ENDING: Final = frozenset({Status.RELEASING, Status.RELEASED})
 _MOVING: Final = frozenset({Status.ESTABLISHING, Status.ACTIVATING, Status.DEACTIVATING})
 
 
@@ -42,24 +45,22 @@ class Vpns:
     def __init__(self, calls: Calls, network: Network) -> None:
         self._calls = calls
         self._network = network
-        self._namespace = f"l2vpn/{network.name}"
-        self._found: dict[str, tuple[Vpn, int]] | None = None
-        self._loading = asyncio.Lock()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._kept = Kept(calls, f"l2vpn/{network.name}")
+        self._locks = Locks()
 
     # -- what there is
 
     async def all(self) -> list[Vpn]:
         """All of them, by id."""
-        found = await self._known()
-        return [found[id][0] for id in sorted(found)]
+        found = await self._kept.all()
+        return [found[id] for id in sorted(found)]
 
     async def get(self, id: str) -> Vpn:
         """Return the VPN; `Problem` 404."""
-        found = (await self._known()).get(id)
+        found = await self._kept.get(id)
         if found is None:
             raise Problem(404, "vpn-unknown", f"network {self._network.name!r} has no VPN {id!r}")
-        return found[0]
+        return found
 
     async def status(self, vpn: Vpn) -> Status | None:
         """The status of its service; None while it has none."""
@@ -69,18 +70,24 @@ class Vpns:
     async def why(self, vpn: Vpn) -> str:
         """Why its service is not active, as far as is known."""
         service = await self._service(vpn)
+        if service is None and len(vpn.accesses) < 2:
+            return f"it joins at least two accesses, and has {len(vpn.accesses)}"
         if service is None:
-            return f"it has {len(vpn.accesses)} access, and joins at least two"
+            return "its service was released behind its back; a PUT of one of its accesses makes it anew"
         return service.error.text if service.error is not None else f"it is {service.status.value}"
 
     # -- what is asked
 
     async def create(self, asked: VpnAsked, asking: Asking) -> None:
-        """Make a VPN without accesses; `Problem` 409 when it exists."""
-        async with self._lock(asked.id):
-            if asked.id in await self._known():
+        """Make a VPN without accesses; `Problem` 409 when it exists, or somebody's service has its handle."""
+        async with self._locks.hold(asked.id):
+            if await self._kept.get(asked.id) is not None:
                 raise Problem(409, "vpn-exists", f"VPN {asked.id!r} is there already", field="vpn-id")
-            await self._keep(Vpn(asked.id, asked.type, asked.customer, asking.who.name), asking)
+            vpn = Vpn(asked.id, asked.type, asked.customer, asking.who.name)
+            there = await self._find(vpn)
+            if there is not None and there.status not in _ENDING:
+                raise _taken(vpn, there.id)
+            await self._kept.put(vpn, asking)
 
     async def add(self, asked: Sequence[AccessAsked], asking: Asking) -> None:
         """Attach new accesses to their VPNs, and have the services follow."""
@@ -112,7 +119,7 @@ class Vpns:
             for vpn in document.vpns:
                 await self.create(vpn, asking)
                 made.append(vpn.id)
-            before = {id: vpn for id, (vpn, _) in (await self._known()).items()}
+            before = await self._kept.all()
             changed: list[str] = []
             try:
                 for id, group in _by_vpn(document.accesses):
@@ -131,12 +138,11 @@ class Vpns:
 
     async def delete(self, id: str, asking: Asking) -> None:
         """Release its service and forget it. `Problem` 404."""
-        async with self._lock(id):
+        async with self._locks.hold(id):
             vpn = await self.get(id)
             _check_owner(vpn, asking)
             await self._release(vpn, asking)
-            await self._keep(vpn, asking, gone=True)
-        self._locks.pop(id, None)
+            await self._kept.drop(vpn, asking)
 
     # -- accesses
 
@@ -157,29 +163,52 @@ class Vpns:
             old = by_id.get(one.access.id)
             if old is None:
                 raise Problem(400, "access-unknown", f"VPN {vpn.id!r} has no access {one.access.id!r}", field=one.path)
-            same = (old.terminal, old.asked) == (one.access.terminal, one.access.asked)
-            by_id[old.id] = evolve(one.access, label=old.label if same else None)
+            (new,) = self._placed([one.access])
+            if not one.rated:  # the stock client's edits name no rates, and mean no others by that
+                new = evolve(new, ingress=old.ingress, egress=old.egress)
+            same = (old.terminal, old.asked) == (new.terminal, new.asked)
+            by_id[old.id] = evolve(new, label=old.label if same else None)
         return evolve(vpn, accesses=[by_id[access.id] for access in vpn.accesses])
 
     async def _change(self, id: str, asking: Asking, change: Callable[[Vpn], Vpn]) -> None:
-        async with self._lock(id):
+        async with self._locks.hold(id):
             before = await self.get(id)
             _check_owner(before, asking)
             after = change(before)
-            self._check_terminals(after.accesses)
-            await self._keep(await self._realise(after, asking), asking)
+            after = evolve(after, accesses=self._placed(after.accesses))
+            await self._kept.put(await self._realise(after, asking), asking)
 
-    def _check_terminals(self, accesses: Iterable[Access]) -> None:
+    def _placed(self, accesses: Iterable[Access]) -> list[Access]:
+        """Return them at the terminals that are meant: the one of that name, or else the one at that place."""
         known = set(self._network.terminals())
-        for access in accesses:
-            if access.terminal not in known:
-                where = f"site {access.site!r}: the network has no terminal {access.terminal!r}"
-                raise Problem(400, "site-unknown", where, field="bearer.bearer-reference")
+        return [access if access.terminal in known else self._at_place(access) for access in accesses]
+
+    def _at_place(self, access: Access) -> Access:
+        """Return it at the terminal whose place it tells. `Problem` 400.
+
+        TeraFlow tells no other bearers than `device:endpoint`, and no terminal's name is such.
+        """
+        bearer = access.terminal if access.bearer is None else access.bearer
+        managed = self._network.list_terminals() if isinstance(self._network, SwitchManagement) else ()
+        there = next((terminal.name for terminal in managed if terminal.place == bearer), None)
+        if there is None:
+            where = f"site {access.site!r}: the network has no terminal {bearer!r}, and none whose place it is"
+            raise Problem(400, "site-unknown", where, field="bearer.bearer-reference")
+        return evolve(access, terminal=there, bearer=bearer)
 
     # -- services
 
-    async def _service(self, vpn: Vpn) -> Service | None:
+    async def _find(self, vpn: Vpn) -> Service | None:
+        """Return the service that has its handle, whoever made it."""
         return await self._calls.command(lambda: self._network.find(vpn.handle))
+
+    async def _service(self, vpn: Vpn) -> Service | None:
+        """Return its service. What another made under its handle is none of it."""
+        there = await self._find(vpn)
+        # In another broker all services are those of the one user that this broker is there.
+        if there is None or not isinstance(self._network, SwitchManagement):
+            return there
+        return there if Caller(vpn.owner).may_change(there.view().owner) else None
 
     async def _realise(self, vpn: Vpn, asking: Asking) -> Vpn:
         """Bring its service to what it asks for and return it with the labels that it has."""
@@ -190,14 +219,20 @@ class Vpns:
         service = await self._service(vpn)
         if service is None or service.status is Status.DORMANT:
             made = service is None
-            service, _ = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
+            try:
+                service, _ = await operations.create(asking, self._network, vpn.handle, segment, vpn.owner)
+            except NotOwner as error:
+                raise _taken(vpn, error.service) from error
             await operations.command(asking, service, orders.ACTIVATE)
             # Its clients ask at once whether it is active, and take no for an answer.
             await self._until(service, _SETTLED, _ACTIVE_SECONDS)
-            if service.status is Status.DORMANT and service.error is not None:
+            if service.status in _REFUSED and service.error is not None:
                 problem = Problem.from_fault(service.error)
                 if made:
                     await self._release(vpn, asking)
+                elif service.status is Status.FAILED:
+                    await operations.command(asking, service, orders.RESET)
+                    await self._until(service, _GIVEN_BACK, _RELEASE_SECONDS)
                 raise problem
         elif not segment.same_as(service.segment):
             await self._until(service, frozenset(Status) - _MOVING)
@@ -246,38 +281,9 @@ class Vpns:
         with suppress(Stopped):
             await self._calls.wait(over, seconds=SECONDS)
 
-    # -- the store
 
-    def _lock(self, id: str) -> asyncio.Lock:
-        return self._locks.setdefault(id, asyncio.Lock())
-
-    async def _known(self) -> dict[str, tuple[Vpn, int]]:
-        if self._found is None:
-            async with self._loading:
-                if self._found is None:
-                    store = self._calls.broker.store
-                    items = await self._calls.work(lambda: store.items(self._namespace))
-                    self._found = {
-                        name: (build(Vpn, item.value, f"{self._namespace}/{name}"), item.version)
-                        for name, item in items.items()
-                    }
-        return self._found
-
-    async def _keep(self, vpn: Vpn, asking: Asking, *, gone: bool = False) -> None:
-        found = await self._known()
-        version = found[vpn.id][1] if vpn.id in found else 0
-        expects = {(self._namespace, vpn.id): version}
-        if gone:
-            batch = Batch(drops=[(Item, (self._namespace, vpn.id))], expects=expects)
-        else:
-            batch = Batch(puts=[Item(self._namespace, vpn.id, plain(vpn), version + 1)], expects=expects)
-        order = Order(orders.REMOVE_VPN if gone else orders.PUT_VPN, asking.network, vpn=vpn.id)
-        store = self._calls.broker.store
-        await self._calls.reply(asking.desk.give(asking.who, order, lambda _: store.submit(batch)))
-        if gone:
-            del found[vpn.id]
-        else:
-            found[vpn.id] = (vpn, version + 1)
+def _taken(vpn: Vpn, service: int) -> Problem:
+    return Problem(409, "handle-taken", f"service {service} has the handle of VPN {vpn.id!r}, {vpn.handle!r}")
 
 
 def _by_vpn(asked: Iterable[AccessAsked]) -> Iterable[tuple[str, list[AccessAsked]]]:

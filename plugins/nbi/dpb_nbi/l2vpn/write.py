@@ -46,7 +46,7 @@ def _access(vpn: Vpn, access: Access) -> dict[str, Any]:
         "network-access-id": access.id,
         "connection": connection,
         "vpn-attachment": {"vpn-id": vpn.id, "site-role": "any-to-any-role"},
-        "bearer": {"bearer-reference": access.terminal},
+        "bearer": {"bearer-reference": access.terminal if access.bearer is None else access.bearer},
         "service": {
             "svc-input-bandwidth": str(access.egress * 1000),
             "svc-output-bandwidth": str(access.ingress * 1000),

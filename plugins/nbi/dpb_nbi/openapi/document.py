@@ -16,7 +16,7 @@ _PROBLEMS: Final = {
     409: "The state of the network refuses.",
     413: "The body is longer than 1 MB.",
     422: "A field is missing, superfluous, of the wrong type or out of range.",
-    429: "The caller has too many event streams or waiting calls open.",
+    429: "The caller has too many event streams, mirrors or waiting calls open.",
     500: "A fault that nobody foresaw; the log tells more.",
     503: "The store cannot keep the change, an inferior cannot be reached, or the broker is stopping.",
 }
