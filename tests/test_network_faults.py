@@ -171,6 +171,7 @@ def test_contact_lost_is_a_condition_and_changes_nothing_else(events: bool) -> N
         (told,) = service.conditions
         assert told.text.startswith("the device is not reached: ")
         assert not told.text.endswith(": ")
+        assert events or "emulated device 'world-" in told.text, "it says which"
         assert world.aggregator("net").trunk("s1-s2").services == (1, 2)
         assert world.carries("net", "t1", 1) == {("t2", 1)}, "a switch without its controller forwards"
         world.ask(other.activate(CALLER))

@@ -128,6 +128,7 @@ def test_from_the_first_token_to_a_service_of_somebody_else(operator: Operator, 
         for text in ("", f"{KEY}\n{KEY}\n", "rubbish", "-----BEGIN OPENSSH PRIVATE KEY-----"):
             key.write_text(text)
             assert "key" in operator.fails("user", "add-key", "eve", key, **chief)
+        assert "no token has that id" in operator.fails("token", "revoke", "nope", **chief)
         operator.ok("token", "revoke", made["id"], **chief)
         assert "does not hold" in operator.fails("network", "list", **osm)
         assert made["id"] not in operator.ok("token", "list", **chief)
@@ -167,6 +168,13 @@ def test_an_admin_who_is_there_gets_another_token(operator: Operator) -> None:
     with operator.serve():
         for token in (first, second):
             assert "lon" in operator.ok("network", "list", DPB_TOKEN=token)
+
+
+def test_where_an_admins_token_was_written_is_told(operator: Operator, tmp_path: Path) -> None:
+    assert f"in store {tmp_path / 'dpb.sqlite'}," in operator.run("admin-token", operator.file).stderr
+    operator.file.write_text("")
+    told = operator.run("admin-token", operator.file, XDG_DATA_HOME=str(tmp_path / "data")).stderr
+    assert f"in store {tmp_path / 'data' / 'dpb' / 'dpb.sqlite'}," in told
 
 
 def test_a_store_that_keeps_nothing_is_no_place_for_a_token(operator: Operator) -> None:

@@ -255,6 +255,10 @@ class Store(ABC):
     durable: ClassVar[bool] = True
     """Whether what it keeps survives the process."""
 
+    def __str__(self) -> str:
+        """Return what people know it by while it is open, without secrets: its file, or its database."""
+        return type(self).__name__
+
     @abstractmethod
     def open(self) -> None:
         """Take the lease and bring the schema up to date. Blocks. `StoreLocked`, `StoreInvalid`."""

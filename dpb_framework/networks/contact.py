@@ -32,7 +32,7 @@ RETRY = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 def _problem(error: BaseException) -> str:
     """What is told of an error of a fabric's."""
     if isinstance(error, Unreachable):
-        return error.problem
+        return f"{error.where}: {error.problem}"
     return str(error) if isinstance(error, DpbError) else internal_fault(error)
 
 
@@ -155,7 +155,7 @@ class Contact:
     def _done(self, then: Then, error: BaseException | None) -> None:
         self._calls -= 1
         if isinstance(error, Unreachable) and self.ready:
-            self.lost(error.problem)
+            self.lost(_problem(error))
         if error is not None:
             self._log_fault(error)
         then(error)

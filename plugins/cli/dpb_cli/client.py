@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from attrs import Factory, field, frozen
 
+from dpb_cli.faults import problem
 from dpb_framework.errors import DpbError
 
 CONNECT = 5.0
@@ -90,9 +92,8 @@ class Client:
 
     @property
     def shown(self) -> str:
-        """The URL without a password in it."""
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        """The URL without a password in it, also where it is no URL."""
+        return re.sub(r"^(\w+://)?.*@", r"\1", self.url)
 
     def close(self) -> None:
         """Close the connections. Repeatable."""
@@ -146,35 +147,23 @@ class Client:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except requests.Timeout as error:
-            raise BrokerAway(self.shown, "the broker does not answer in time") from error
-        except requests.exceptions.SSLError as error:
-            problem = "it speaks no TLS, or its certificate is not trusted; name its authority's file by --ca or DPB_CA"
-            raise BrokerAway(self.shown, problem) from error
-        except requests.ConnectionError as error:
-            reason = "refused" if "refused" in str(error) else "lost or impossible"
-            hint = f"connection {reason}; start a broker with `dpb serve`, or name another by --url or DPB_URL"
-            raise BrokerAway(self.shown, hint) from error
-        except requests.exceptions.ChunkedEncodingError as error:
-            raise BrokerAway(self.shown, "the connection was lost") from error
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # among them the faults of requests, and a file of --ca that is not there
-            raise BrokerAway(self.shown, f"cannot be asked: {error}") from error
+        except (OSError, ValueError) as error:  # among them all that requests raises
+            raise BrokerAway(self.shown, problem(error, self.url)) from error
 
     def _refused(self, answer: requests.Response) -> DpbError:
         try:
-            problem = answer.json()
+            told = answer.json()
         except requests.JSONDecodeError:
-            problem = None
-        if not isinstance(problem, dict) or "status" not in problem:
+            told = None
+        if not isinstance(told, dict) or "status" not in told:
             status = f"{answer.status_code} {answer.reason}"
             return BrokerAway(self.shown, f"answers {status}, but not as a broker does; is the URL right?")
-        detail = str(problem.get("detail") or problem.get("title") or answer.reason)
-        name = problem.get("field")
+        detail = str(told.get("detail") or told.get("title") or answer.reason)
+        name = told.get("field")
         if name and not detail.startswith(str(name)):
             detail = f"{name}: {detail}"
         if answer.status_code == 401:
             detail += "; put a token into DPB_TOKEN, or name its file by --token-file"
-        return BrokerRefused(answer.status_code, str(problem.get("code", "")), detail, problem)
+        if told.get("code") == "no-route" and (path := urlsplit(self.url).path):
+            detail += f"; a broker's URL is http://HOST:PORT, without {path}"
+        return BrokerRefused(answer.status_code, str(told.get("code", "")), detail, told)

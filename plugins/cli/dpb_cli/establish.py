@@ -154,5 +154,15 @@ def reason(service: dict[str, Any]) -> str:
     """Return why a service is where it is, as far as the broker tells."""
     error = service.get("error")
     told = [str(error.get("text") or error.get("code"))] if error else []
-    told += [f"{c['kind']} at {c['where']}" for c in service.get("conditions") or ()]
+    told += dict.fromkeys(f"{c['kind']} at {c['where']}" for c in service.get("conditions") or ())
     return "; ".join(told)
+
+
+def conditions(service: dict[str, Any]) -> list[str]:
+    """Return a service's conditions with their reasons; what several places have alike is told once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in service.get("conditions") or ():
+        known = places.setdefault((one["kind"], one.get("text") or ""), [])
+        if one["where"] not in known:
+            known.append(one["where"])
+    return [f"{kind}: {', '.join(where)} {text}".strip() for (kind, text), where in places.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import click
@@ -10,14 +11,21 @@ import click
 from dpb_cli import show
 from dpb_cli.client import BrokerAway
 from dpb_cli.ends import parse_end, segment
-from dpb_cli.establish import Services
+from dpb_cli.establish import Services, conditions
 from dpb_cli.events import Told, follow
 from dpb_cli.session import Session, networked
 from dpb_cli.way import constrained
 from dpb_framework.model import kbps
 
+
+def _id(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise click.BadParameter(f"expected a service's id, a number, got {text[:80]!r}")
+    return int(text)
+
+
 _ENDS = click.argument("ends", nargs=-1, required=True, metavar="END...")
-_ID = click.argument("service", type=click.IntRange(0), metavar="ID")
+_ID = click.argument("service", type=_id, metavar="ID")
 _RATE = click.option("--mbps", "rate", metavar="MBPS", help="Rate of the ends that say none, Mbit/s, both ways.")
 _TIMEOUT = click.option(
     "--timeout", type=click.FloatRange(0, 3600), default=30.0, show_default=True, help="How long to wait, in seconds."
@@ -170,7 +178,7 @@ def change(
 
 
 @service.command("watch")
-@click.argument("service", type=click.IntRange(0), metavar="[ID]", required=False)
+@click.argument("service", type=_id, metavar="[ID]", required=False)
 @click.option("--after", type=click.IntRange(0), help="Begin after the event of that number.")
 @networked
 def watch(session: Session, service: int | None, after: int | None) -> None:
@@ -233,7 +241,7 @@ def _end(end: dict[str, Any]) -> str:
 def _note(service: dict[str, Any]) -> str:
     error = service.get("error")
     told = [str(error.get("text") or error.get("code")) if isinstance(error, dict) else str(error)] if error else []
-    told += [f"{c['kind']}: {c['where']} {c.get('text') or ''}".strip() for c in service.get("conditions") or ()]
+    told += conditions(service)
     if service.get("change") not in (None, "none"):
         told.append(f"change {service['change']}")
     return "; ".join(told)

@@ -12,6 +12,7 @@ import click
 from attrs import define, field
 
 from dpb_cli.client import Client
+from dpb_cli.faults import check_authorities
 from dpb_framework.errors import BadArgument
 
 DEFAULT_URL = "http://127.0.0.1:4753"
@@ -78,7 +79,9 @@ def reaching(command: Callable[..., Any]) -> Callable[..., Any]:
         network: str | None = None,
         **options: Any,
     ) -> Any:
-        client = Client(url, token=_token(token_file), ca=ca)
+        if ca:
+            check_authorities(ca, "--ca")
+        client = Client(url, token=_token(token_file), ca=ca or None)
         try:
             return command(Session(client, as_json, network), *args, **options)
         finally:

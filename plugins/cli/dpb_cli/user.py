@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any, Final, TextIO
 
@@ -9,7 +10,10 @@ import click
 
 from dpb_cli import show
 from dpb_cli.session import Session, reaching
-from dpb_framework.errors import BadArgument
+from dpb_framework.errors import BadArgument, DpbError
+
+EVERYWHERE: Final = "*"
+"""What stands for all networks in a role."""
 
 MAX_KEYS_FILE: Final = 65_536
 """How much of a file with a public key is read, in characters."""
@@ -37,6 +41,12 @@ def user() -> None:
 def set_user(session: Session, name: str, roles: tuple[str, ...]) -> None:
     """Make a user, or give one other roles."""
     _answer(session, session.client.request("PUT", "users", name, body={"roles": roles}).body)
+    # A role may come before its network; more often the name is misspelt.
+    with contextlib.suppress(DpbError):
+        known = {network["name"] for network in session.client.get("networks")["networks"]}
+        for network in dict.fromkeys(role.partition("@")[2] for role in roles):
+            if network != EVERYWHERE and network not in known:
+                show.progress(f"there is no network {network!r} yet; known: {', '.join(sorted(known))}")
 
 
 @user.command("set-password")
@@ -81,6 +91,8 @@ def add_key(session: Session, name: str, file: TextIO) -> None:
         lines = [line for line in file.read(MAX_KEYS_FILE).splitlines() if line.strip() and not line.startswith("#")]
     except UnicodeDecodeError as error:
         raise BadArgument("FILE", "it is no text") from error
+    if any("PRIVATE KEY" in line for line in lines):
+        raise BadArgument("FILE", f"that is a private key: keep it secret, and give {_public(file.name)}")
     if len(lines) != 1:
         raise BadArgument("FILE", f"expected one public key in it, found {len(lines)}")
     made = session.client.request("POST", "users", name, "keys", body={"key": lines[0]}).body
@@ -97,6 +109,11 @@ def remove_key(session: Session, name: str, key: str) -> None:
         users = [user for user in session.client.get("users")["users"] if user["name"] == name]
         key = next((known["id"] for user in users for known in user["keys"] if known["fingerprint"] == key), key)
     session.client.request("DELETE", "users", name, "keys", key)
+
+
+def _public(name: str) -> str:
+    named = name not in {"-", "<stdin>"} and not name.endswith(".pub")
+    return f"{name}.pub" if named else "the public one"
 
 
 def _answer(session: Session, found: dict[str, Any]) -> None:

@@ -57,6 +57,8 @@ class FakeBroker:
             raise problem
         if path == ["networks"]:
             return 200, {"networks": [self.describe(name) for name in self.networks]}
+        if path[0] == "users":
+            return 200, {"name": path[1], **body}
         if path[0] != "networks" or path[1] not in self.networks:
             raise Problem(404, "no-network", f"there is no network {path[-1]!r}")
         name, rest = path[1], path[2:]

@@ -114,6 +114,20 @@ def test_connect_tells_why_a_service_does_not_become_active(dpb: Any) -> None:
     assert dpb.broker.status("wan", 1) == "RELEASED"
 
 
+def test_what_several_places_have_alike_is_told_once(dpb: Any) -> None:
+    dpb.ok("service", "create")
+    away = {"kind": "unconfirmed", "text": "the other broker is not reached"}
+    service = dpb.broker.networks["wan"]["services"][1]
+    service["conditions"] = [{**away, "where": where} for where in ("south", "south", "south/par")]
+    service["conditions"].append({"kind": "port-down", "where": "north", "text": ""})
+    told = "unconfirmed: south, south/par the other broker is not reached; port-down: north"
+    assert dpb.ok("service", "list").splitlines()[1].endswith(told)
+    assert f"note     {told}\n" in dpb.ok("service", "show", 1)
+    dpb.broker.stuck = True
+    said = dpb.fails("service", "activate", 1)
+    assert said.endswith("port 3 is down; unconfirmed at south; unconfirmed at south/par; port-down at north")
+
+
 def test_connect_again_with_a_handle_is_the_same_service_and_never_gives_it_back(dpb: Any) -> None:
     ends = ("london:100", "paris:200", "--mbps", "50", "--handle", "cdn")
     dpb.ok("service", "connect", *ends)
@@ -135,6 +149,14 @@ def test_a_bad_end_is_told_before_a_service_is_created(dpb: Any) -> None:
     assert "expected terminal[:label]" in dpb.fails("service", "connect", "a:x", "b", "--mbps", 1)
     dpb.fails("service", "connect", "a", "--mbps", 1)
     assert not [request for request in dpb.broker.requests if request[0] == "POST"]
+
+
+@pytest.mark.parametrize("verb", ["show", "release", "watch"])
+def test_an_id_that_is_none_is_told(dpb: Any, verb: str) -> None:
+    for text in ("abc", "1.5", "²", "9" * 19):
+        result = dpb("service", verb, text)
+        assert result.exit_code == 2
+        assert f"expected a service's id, a number, got '{text}'" in result.stderr
 
 
 def test_change_prepares_and_commits(dpb: Any) -> None:

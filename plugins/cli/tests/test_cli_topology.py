@@ -127,11 +127,6 @@ def test_no_broker_is_told_with_the_url_and_what_to_do(dpb: Any) -> None:
     assert "secret" not in said
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://"])
-def test_a_url_that_is_none_is_told(dpb: Any, url: str) -> None:
-    assert url.rstrip("/") in dpb.fails("network", "list", "--url", url)
-
-
 @pytest.mark.parametrize("status", [200, 404, 502])
 def test_another_server_is_no_broker(dpb: Any, status: int) -> None:
     dpb.broker.foreign = status

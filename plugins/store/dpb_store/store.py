@@ -38,6 +38,10 @@ class SqlStore(Store):
         self._writer: Writer | None = None
         self._uuid = ""
 
+    def __str__(self) -> str:
+        """Return the file, or the server and the database."""
+        return self._backend.name if self._backend is not None else type(self).__name__
+
     def open(self) -> None:
         """Take the lease, make or upgrade the tables, start the writer. `StoreLocked`, `StoreInvalid`."""
         with self._opening:

@@ -32,7 +32,9 @@ def admin_token(file: Path | None, user: str) -> None:
         registry = Registry(store)
         registry.set_user(user, ALL.texts())
         token, text = registry.create_token(user, "dpb admin-token")
+        # Which one it was is not clear to who has no [store]: it is in whose data folder the command has run.
+        made = f"token {token.id} of user {user!r} in store {store}"
+        click.echo(f"{made}, for everything; it is not told again:", err=True)
     finally:
         store.close()
-    click.echo(f"token {token.id} of user {user!r}, for everything; it is not told again:", err=True)
     click.echo(text)

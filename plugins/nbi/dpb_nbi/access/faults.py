@@ -51,7 +51,8 @@ class TokenUnknown(DpbError):
     token: str
 
     def __str__(self) -> str:
-        return f"there is no token {self.token!r}; dpb token list tells the ids"
+        # What was asked for is not repeated: it may be a token instead of its id.
+        return "no token has that id; dpb token list tells the ids"
 
 
 @frozen
