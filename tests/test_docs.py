@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pluggy
 import pytest
 
-from dpb_framework import config, contracts, hookspecs, model, plugins
+from dpb_framework import config, contracts, errors, hookspecs, model, plugins
 from dpb_framework.errors import ConfigInvalid
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +88,43 @@ def test_every_contract_is_on_the_page() -> None:
     for name in contracts.__all__:
         if inspect.isclass(getattr(contracts, name)):
             assert f"### `{name}`" in page
+
+
+# -- what authors are told ----------------------------------------------------------------------
+
+
+def test_what_authors_are_told_to_use_is_public() -> None:
+    guide = (DOCS / "authors-guide.md").read_text("utf-8")
+    advice, _, versions = guide.partition("\n## Versions\n")
+    template = [path.read_text("utf-8") for path in (ROOT / "examples" / "third_party").rglob("*.py")]
+    used = set(re.findall(r"\bdpb_framework(?:\.[a-z_]+)+", "\n".join([advice, *template])))
+    public = set(re.findall(r"`(dpb_framework(?:\.[a-z_]+)+)`", versions))
+    assert used
+    assert not {name for name in used if not any(f"{name}.".startswith(f"{known}.") for known in public)}
+
+
+def test_every_suite_has_its_fixtures_in_the_authors_guide() -> None:
+    guide = (DOCS / "authors-guide.md").read_text("utf-8")
+    suites = set(re.findall(r"`dpb_framework\.testing\.\w+\.(\w+)`", guide))
+    assert suites
+    assert {suite for suite in suites if not re.search(rf"\| `{suite}` \| .* \| needed \|", guide)} == set()
+
+
+def test_a_method_with_a_default_is_told_from_one_without() -> None:
+    page = (DOCS / "contracts.md").read_text("utf-8")
+    sections = re.findall(r"^#### `(\w+).*?\n\n(.*)", page, re.MULTILINE)
+    marked = {name for name, first in sections if first == "*Has a default.*"}
+    assert {"labels", "domain", "port", "ensure_all", "warm_up", "flush"} <= marked
+    assert not marked & {"ensure", "submit", "plan", "planner", "start"}
+
+
+def test_a_store_can_be_written_from_the_contracts_page() -> None:
+    page = (DOCS / "contracts.md").read_text("utf-8")
+    for method in ("of", "failed", "resolve", "fail", "then", "result"):
+        assert f"\n#### `{method}(" in page
+    for error in vars(errors).values():
+        if inspect.isclass(error) and issubclass(error, errors.DpbError) and error is not errors.DpbError:
+            assert f"\n| `{error.__name__}(" in page
 
 
 # -- hooks --------------------------------------------------------------------------------------

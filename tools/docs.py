@@ -1,7 +1,8 @@
 """Write the generated parts of docs/ again, or say with --check that they are current.
 
 docs/contracts.md and docs/hooks.md are generated whole, from the docstrings that are the contracts. In other pages
-what stands between `<!-- generated: NAME -->` and `<!-- end -->` is: the states' diagram, the commands, the decisions.
+what stands between `<!-- generated: NAME -->` and `<!-- end -->` is: the states' diagram, the commands, the decisions,
+the fixtures of the suites.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ import click
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 CONTRACTS = ("network", "fabric", "algorithm", "store", "nbi", "kind")
+SUITES = {
+    "FabricContract": "fabric_fixtures",
+    "AlgorithmContract": "algorithm",
+    "StoreContract": "store",
+    "NbiContract": "nbi",
+    "NetworkContract": "network",
+}
 CLAUSE = re.compile(r"(?<![\w-])([A-Z]\d+)\. ")
 
 _CONTRACTS_INTRO = """\
 # Contracts
 
-*Generated from the docstrings of `dpb_framework/contracts/` by `make docs`.*
+*Generated from the docstrings of `dpb_framework/contracts/`, `reply.py` and `errors.py` by `make docs`.*
 
 A contract is an abstract base class. Its clauses are numbered: conformance tests and error reports cite them. The
 suites that test them are in `dpb_framework.testing`; the [author's guide](authors-guide.md) tells how to run them
@@ -80,12 +88,31 @@ def _signature(function: ast.FunctionDef) -> str:
     return f"{function.name}({arguments}){answer}"
 
 
+def _field(item: ast.AnnAssign) -> str:
+    """Return an attribute as it is declared, with its default and without what else attrs is told of it."""
+    declared = f"{ast.unparse(item.target)}: {ast.unparse(item.annotation)}"
+    default = item.value
+    made = ""
+    if isinstance(default, ast.Call) and ast.unparse(default.func) in {"field", "Factory"}:
+        told = {keyword.arg: keyword.value for keyword in default.keywords}
+        factory = told.get("factory", default.args[0] if default.args else None)
+        default, made = (factory, "()") if factory else (told.get("default"), "")
+    return f"{declared} = {ast.unparse(default)}{made}".replace("'", '"') if default else declared
+
+
+def _is_abstract(item: ast.stmt) -> bool:
+    return isinstance(item, ast.FunctionDef) and any(
+        isinstance(d, ast.Name) and d.id == "abstractmethod" for d in item.decorator_list
+    )
+
+
 def _members(found: ast.ClassDef) -> Iterator[str]:
     fields: list[str] = []
+    is_contract = any(map(_is_abstract, found.body))
     for item in found.body:
         if isinstance(item, ast.AnnAssign):
-            fields.append(f"{ast.unparse(item.target)}: {ast.unparse(item.annotation)}")
-        elif isinstance(item, ast.Assign):
+            fields.append(_field(item))
+        elif isinstance(item, ast.Assign) and not ast.unparse(item).startswith("_"):
             fields.append(ast.unparse(item).replace("'", '"'))
         elif (
             fields and isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and item is not found.body[0]
@@ -99,25 +126,51 @@ def _members(found: ast.ClassDef) -> Iterator[str]:
         if not isinstance(item, ast.FunctionDef) or item.name.startswith("_"):
             continue
         yield f"#### `{_signature(item)}`"
+        if is_contract and not _is_abstract(item):
+            yield "*Has a default.*"
         if text := ast.get_docstring(item):
             yield _prose(text)
+
+
+def _described(tree: ast.Module) -> Iterator[str]:
+    """Yield what a module says of its classes and of its functions."""
+    for item in tree.body:
+        if isinstance(item, ast.ClassDef) and not item.name.startswith("_"):
+            yield f"### `{item.name}`"
+            yield _prose(ast.get_docstring(item) or "")
+            yield from _members(item)
+        elif isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
+            yield f"### `{_signature(item)}`"
+            yield _prose(ast.get_docstring(item) or "")
+
+
+def _errors(tree: ast.Module) -> str:
+    rows = ["| `dpb_framework.errors` | `code` | what it says |", "|---|---|---|"]
+    for item in tree.body:
+        if isinstance(item, ast.ClassDef) and item.name != "DpbError":
+            fields = ", ".join(_field(entry) for entry in item.body if isinstance(entry, ast.AnnAssign))
+            codes = [ast.literal_eval(entry.value) for entry in item.body if isinstance(entry, ast.Assign)]
+            text = " ".join((ast.get_docstring(item) or "").split())
+            cells = (f"`{item.name}({fields})`", "".join(f"`{code}`" for code in codes), text)
+            rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows)
+
+
+def _parsed(module: str) -> ast.Module:
+    return ast.parse((ROOT / "dpb_framework" / f"{module}.py").read_text("utf-8"))
 
 
 def contracts_page() -> str:
     """Return docs/contracts.md."""
     parts = [_CONTRACTS_INTRO.rstrip()]
     for name in CONTRACTS:
-        tree = ast.parse((ROOT / "dpb_framework" / "contracts" / f"{name}.py").read_text("utf-8"))
+        tree = _parsed(f"contracts/{name}")
         heading, _, about = (ast.get_docstring(tree) or "").partition("\n\n")
         title = re.sub(r"^The contract ", "", " ".join(heading.split()))
-        parts.append(f"## {title}")
-        parts += [_prose(about)] if about else []
-        for item in tree.body:
-            if isinstance(item, ast.ClassDef) and not item.name.startswith("_"):
-                parts.append(f"### `{item.name}`")
-                parts += [_prose(ast.get_docstring(item) or ""), *_members(item)]
-            elif isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
-                parts += [f"### `{_signature(item)}`", _prose(ast.get_docstring(item) or "")]
+        parts += [f"## {title}", _prose(about), *_described(tree)]
+    replies, errors = _parsed("reply"), _parsed("errors")
+    parts += ["## Replies", _prose(ast.get_docstring(replies) or ""), *_described(replies)]
+    parts += ["## Errors", _prose(ast.get_docstring(errors) or ""), _errors(errors)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -169,7 +222,26 @@ def _decisions() -> str:
     return "\n".join(f"* [{title}](adr/{page.name})" for page, title in sorted(titles.items()))
 
 
-GENERATED = {"states": _diagram, "commands": _commands_table, "decisions": _decisions}
+def _fixtures() -> str:
+    """Return what a subclass gives to each suite: the fixtures that are made of no others."""
+    rows = ["| suite | fixture | | what it gives |", "|---|---|---|---|"]
+    for suite, module in SUITES.items():
+        for item in ast.walk(_parsed(f"testing/{module}")):
+            if not isinstance(item, ast.FunctionDef) or len(item.args.args) > 1:
+                continue
+            if "pytest.fixture" not in map(ast.unparse, item.decorator_list):
+                continue
+            is_needed = any(isinstance(line, ast.Raise) for line in item.body)
+            text = re.sub(r"^Optional[:,] ", "", " ".join((ast.get_docstring(item) or "").split()))
+            usage = f"{item.name}: {ast.unparse(item.returns)}" if item.returns else item.name
+            rows.append(
+                f"| `{suite}` | `{usage.replace('|', chr(92) + '|')}` | {'needed' if is_needed else 'optional'}"
+                f" | {text[:1].upper()}{text[1:]} |"
+            )
+    return "\n".join(rows)
+
+
+GENERATED = {"fixtures": _fixtures, "states": _diagram, "commands": _commands_table, "decisions": _decisions}
 
 
 def _filled(text: str) -> str:

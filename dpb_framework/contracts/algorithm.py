@@ -131,8 +131,8 @@ class Planner(ABC):
         reference to them. A3. Every edge of a tree has, each way, at least min(ingress of the near side's vertices,
         egress of the far side's). A4. No edge that is out is used. A5. No outside call, no clock-dependent answer:
         the same arguments in the same order of calls give the same answers for the same seed. A6. Called by one
-        thread at a time. A9. Where `Algorithm.constraints` is claimed, a tree keeps the demand's constraints; without
-        a proof that none does, a `NoTree` is not `proved`. A11. What computes for long calls
+        thread at a time. A9. Where `Algorithm.constraints` is claimed, a tree keeps the demand's constraints. A
+        `NoTree` is `proved` only where it was proved that no tree is an answer. A11. What computes for long calls
         `dpb_framework.precedence.give_way` in its loops, best every 0.1 ms: all threads share one interpreter, and
         services of other networks must not wait for a search.
         """

@@ -281,14 +281,14 @@ class Store(ABC):
 
     @abstractmethod
     def submit(self, batch: Batch) -> Reply[None]:
-        """Queue a batch; never blocks.
+        """Queue a batch.
 
-        S7. The reply settles after the batch is durable, in some thread of the store's (or at once, for a store in
-        memory), for a lazy one some milliseconds later at the most; callbacks must be short. S8. `CommitFailed` when
-        it could not be kept: nothing of it is stored, and later batches are tried on their own; so fails a record
-        whose network or service is not there. `VersionStale` when an expectation does not hold. S9. Dropping what is
-        not there does nothing. Dropping a service drops its segments and attempts; dropping a network drops all that
-        is its.
+        S7. Never blocks and never raises: what is wrong fails the reply. That settles after the batch is durable, in
+        some thread of the store's (or at once, for a store in memory), for a lazy one some milliseconds later at the
+        most; callbacks must be short. S8. `CommitFailed` when it could not be kept: nothing of it is stored, and later
+        batches are tried on their own; so fails a record whose network or service is not there. `VersionStale` when an
+        expectation does not hold. S9. Dropping what is not there does nothing. Dropping a service drops its segments
+        and attempts; dropping a network drops all that is its.
         """
 
     @abstractmethod

@@ -13,6 +13,8 @@ from __future__ import annotations
 import copy
 import math
 import multiprocessing
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -28,7 +30,8 @@ from dpb_framework.contracts.algorithm import Algorithm, Demand, NoTree, Outcome
 from dpb_framework.errors import ConfigInvalid
 from dpb_framework.networks.tree import check_constraints, check_fits, tree_loads
 from dpb_framework.precedence import expect_step, pauses, step_over
-from dpb_framework.testing.instances import Instance, any_instance, demand_of, instances
+from dpb_framework.testing.enumeration import trees_that_fit
+from dpb_framework.testing.instances import Instance, any_instance, demand_of, instances, tight_instances
 from dpb_framework.testing.topologies import barabasi_albert, from_pairs, grid, line, ring
 
 LONG = 0.2
@@ -36,6 +39,31 @@ LONG = 0.2
 
 DEADLINE = 120.0
 """Seconds after which a request that does not return is given up: against endless ones, not a measure of speed."""
+
+
+class Endless(BaseException):
+    """A request did not return. No `Exception`, so that neither a planner nor Hypothesis goes on after it."""
+
+
+def answer(planner: Planner, demand: Demand, residual: Residual) -> Outcome:
+    """Return what *planner* plans; `Endless` when it has not returned after `DEADLINE`.
+
+    It is interrupted by a timer's signal: in the main thread, unless something else has set that timer, and at Python
+    code only. `within_deadline` ends compiled code, too, but takes a process each time.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
+        return planner.plan(demand, residual)
+
+    def give_up(*_: object) -> None:
+        raise Endless(f"A1: the request did not return within {DEADLINE:g} s: {demand}")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+    try:
+        return planner.plan(demand, residual)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def verify(topology: Topology, demand: Demand, residual: Residual, outcome: Outcome) -> None:
@@ -46,6 +74,8 @@ def verify(topology: Topology, demand: Demand, residual: Residual, outcome: Outc
         assert isinstance(outcome.proved, bool)
         return
     assert isinstance(outcome, Tree), f"expected a Tree or a NoTree, got {outcome!r}"
+    plain = isinstance(outcome.edges, tuple) and all(isinstance(edge, int) for edge in outcome.edges)
+    assert plain, f"the edges of a tree are a tuple of int, got {outcome.edges!r}"
     loads = tree_loads(topology, outcome.edges, demand)  # ValueError tells why it is no tree
     short = check_fits(loads, residual)
     assert not short, f"edges {short} of {outcome} do not have what they are to carry, or are out"
@@ -78,7 +108,7 @@ def within_deadline(call: Callable[[], Outcome]) -> Any:
 
 
 def _replay(planner: Planner, cases: list[Instance]) -> list[Outcome]:
-    return [planner.plan(case.demand, case.residual) for case in cases]
+    return [answer(planner, case.demand, case.residual) for case in cases]
 
 
 def _sequence(seed: int) -> tuple[Topology, list[Instance]]:
@@ -100,7 +130,7 @@ class AlgorithmContract:
         """Seeded instances of all shapes: what is answered holds."""
         trees = 0
         for case in instances(seed, 300):
-            outcome = algorithm.planner(case.topology).plan(case.demand, case.residual)
+            outcome = answer(algorithm.planner(case.topology), case.demand, case.residual)
             verify(case.topology, case.demand, case.residual, outcome)
             trees += isinstance(outcome, Tree)
         assert trees > 100, "an algorithm finds a tree for a good part of these requests"
@@ -116,30 +146,30 @@ class AlgorithmContract:
     @given(case=any_instance())
     def test_a1_a3_a4_whatever_is_asked(self, algorithm: Algorithm, case: Instance) -> None:
         """Generated instances: what is answered holds."""
-        outcome = algorithm.planner(case.topology).plan(case.demand, case.residual)
+        outcome = answer(algorithm.planner(case.topology), case.demand, case.residual)
         verify(case.topology, case.demand, case.residual, outcome)
 
     def test_a1_a_single_vertex_needs_no_trunk(self, algorithm: Algorithm) -> None:
         """A single vertex has the empty tree."""
         topology, residual = line(3)
-        outcome = algorithm.planner(topology).plan(demand_of((1, 10, 10)), residual)
+        outcome = answer(algorithm.planner(topology), demand_of((1, 10, 10)), residual)
         assert isinstance(outcome, Tree)
         assert tuple(outcome.edges) == ()
 
     def test_a1_without_a_connection_there_is_no_tree(self, algorithm: Algorithm) -> None:
         """Parts that are not connected are not joined."""
         topology, residual = from_pairs(4, [(0, 1), (2, 3)])
-        assert isinstance(algorithm.planner(topology).plan(demand_of((0, 1, 1), (3, 1, 1)), residual), NoTree)
+        assert isinstance(answer(algorithm.planner(topology), demand_of((0, 1, 1), (3, 1, 1)), residual), NoTree)
 
     def test_a1_a_network_without_trunks(self, algorithm: Algorithm) -> None:
         """A network without trunks refuses."""
         topology, residual = from_pairs(2, [])
-        assert isinstance(algorithm.planner(topology).plan(demand_of((0, 1, 1), (1, 1, 1)), residual), NoTree)
+        assert isinstance(answer(algorithm.planner(topology), demand_of((0, 1, 1), (1, 1, 1)), residual), NoTree)
 
     def test_a1_self_loops_are_no_way(self, algorithm: Algorithm) -> None:
         """A trunk from a switch to itself is never used."""
         topology, residual = from_pairs(3, [(0, 0), (0, 1), (1, 1), (1, 2)])
-        outcome = algorithm.planner(topology).plan(demand_of((0, 1, 1), (2, 1, 1)), residual)
+        outcome = answer(algorithm.planner(topology), demand_of((0, 1, 1), (2, 1, 1)), residual)
         assert isinstance(outcome, Tree)
         assert sorted(outcome.edges) == [1, 3]
 
@@ -147,7 +177,7 @@ class AlgorithmContract:
         """The long way round is taken where the short one is too thin."""
         topology, residual = ring(5, capacity=100)
         residual.upstream[0] = 9
-        outcome = algorithm.planner(topology).plan(demand_of((0, 10, 10), (1, 10, 10)), residual)
+        outcome = answer(algorithm.planner(topology), demand_of((0, 10, 10), (1, 10, 10)), residual)
         assert isinstance(outcome, Tree)
         assert sorted(outcome.edges) == [1, 2, 3, 4]
 
@@ -156,22 +186,22 @@ class AlgorithmContract:
         topology, residual = line(2)
         residual.upstream[0], residual.downstream[0] = 600, 10
         planner = algorithm.planner(topology)
-        assert isinstance(planner.plan(demand_of((0, 600, 10), (1, 10, 600)), residual), Tree)
-        assert isinstance(planner.plan(demand_of((1, 600, 10), (0, 10, 600)), residual), NoTree)
+        assert isinstance(answer(planner, demand_of((0, 600, 10), (1, 10, 600)), residual), Tree)
+        assert isinstance(answer(planner, demand_of((1, 600, 10), (0, 10, 600)), residual), NoTree)
 
     def test_a3_one_way_traffic_uses_a_one_way_trunk(self, algorithm: Algorithm) -> None:
         """A rate of zero needs nothing."""
         topology, residual = line(2)
         residual.upstream[0], residual.downstream[0] = 5, 0
         planner = algorithm.planner(topology)
-        assert isinstance(planner.plan(demand_of((0, 5, 0), (1, 0, 5)), residual), Tree)
-        assert isinstance(planner.plan(demand_of((0, 0, 5), (1, 5, 0)), residual), NoTree)
+        assert isinstance(answer(planner, demand_of((0, 5, 0), (1, 0, 5)), residual), Tree)
+        assert isinstance(answer(planner, demand_of((0, 0, 5), (1, 5, 0)), residual), NoTree)
 
     def test_a3_a_trunk_parallel_to_another(self, algorithm: Algorithm) -> None:
         """Of parallel trunks those with room are taken."""
         topology, residual = from_pairs(3, [(0, 1), (1, 0), (0, 1), (1, 2), (2, 1)], capacity=10)
         residual.upstream[0] = residual.downstream[1] = residual.upstream[3] = 9
-        outcome = algorithm.planner(topology).plan(demand_of((0, 10, 10), (2, 10, 10)), residual)
+        outcome = answer(algorithm.planner(topology), demand_of((0, 10, 10), (2, 10, 10)), residual)
         assert isinstance(outcome, Tree)
         assert sorted(outcome.edges) == [2, 4]
 
@@ -180,9 +210,9 @@ class AlgorithmContract:
         topology, residual = line(3)
         residual.upstream[1] = residual.downstream[1] = 0
         demand = demand_of((0, 5, 0), (1, 0, 5), (2, 5, 0))
-        assert isinstance(algorithm.planner(topology).plan(demand, residual), NoTree)
+        assert isinstance(answer(algorithm.planner(topology), demand, residual), NoTree)
         quiet = demand_of((0, 5, 0), (2, 5, 0))  # nobody listens: no trunk carries anything
-        assert isinstance(algorithm.planner(topology).plan(quiet, residual), NoTree)
+        assert isinstance(answer(algorithm.planner(topology), quiet, residual), NoTree)
 
     def test_a1_an_asymmetric_request_that_does_not_fit_ends(self, algorithm: Algorithm) -> None:
         """The request on which the broker that came before counted for ever."""
@@ -216,7 +246,7 @@ class AlgorithmContract:
     def _plan_constrained(self, algorithm: Algorithm, case: Instance, demand: Demand) -> Outcome:
         if not algorithm.constraints:
             pytest.skip("the algorithm does not claim to keep constraints")
-        outcome = algorithm.planner(case.topology).plan(demand, case.residual)
+        outcome = answer(algorithm.planner(case.topology), demand, case.residual)
         verify(case.topology, demand, case.residual, outcome)
         return outcome
 
@@ -257,12 +287,27 @@ class AlgorithmContract:
             outcome = self._plan_constrained(algorithm, Instance(topology, residual, all_of_them), all_of_them)
             assert isinstance(outcome, Tree) == (most >= 50)
 
+    @pytest.mark.parametrize("seed", range(2))
+    def test_a9_what_is_said_to_be_proved_is_true(self, algorithm: Algorithm, seed: int) -> None:
+        """Where a refusal is `proved`, all trees are tried, one after the other: none is an answer."""
+        random = Random(seed)
+        for case in tight_instances(seed, 100):
+            if algorithm.constraints and random.random() < 0.4:
+                vertex, most = random.randrange(case.topology.vertices), random.choice((2, 60, 2000, None))
+                demand = evolve(case.demand, pass_vertices=frozenset({vertex}), max_delay=most)
+                case = evolve(case, demand=demand)
+            outcome = answer(algorithm.planner(case.topology), case.demand, case.residual)
+            verify(case.topology, case.demand, case.residual, outcome)
+            if isinstance(outcome, NoTree) and outcome.proved:
+                tree = next(trees_that_fit(case), None)
+                assert tree is None, f"A9: not proved, edges with their loads {tree} are an answer to {case}"
+
     def test_a2_arguments_are_left_as_they_are(self, algorithm: Algorithm) -> None:
         """Neither argument is changed."""
         for case in instances(11, 120):
             planner = algorithm.planner(case.topology)
             demand, residual = copy.deepcopy(case.demand), copy.deepcopy(case.residual)
-            planner.plan(case.demand, case.residual)
+            answer(planner, case.demand, case.residual)
             assert case.demand == demand
             assert case.residual == residual
 
@@ -271,11 +316,11 @@ class AlgorithmContract:
         topology, residual = line(2, capacity=10)
         planner = algorithm.planner(topology)
         demand = demand_of((0, 10, 10), (1, 10, 10))
-        assert isinstance(planner.plan(demand, residual), Tree)
+        assert isinstance(answer(planner, demand, residual), Tree)
         residual.upstream[0] = 9
-        assert isinstance(planner.plan(demand, residual), NoTree)
+        assert isinstance(answer(planner, demand, residual), NoTree)
         residual.upstream[0] = 10
-        assert isinstance(planner.plan(demand, residual), Tree)
+        assert isinstance(answer(planner, demand, residual), Tree)
 
     def test_a5_the_same_requests_have_the_same_answers(self, algorithm: Algorithm) -> None:
         """A second planner repeats the first."""
@@ -299,7 +344,7 @@ class AlgorithmContract:
         together: list[list[Outcome]] = [[] for _ in planners]
         for turn in range(len(sequences[0][1])):
             for planner, (_, cases), answers in zip(planners, sequences, together, strict=True):
-                answers.append(planner.plan(cases[turn].demand, cases[turn].residual))
+                answers.append(answer(planner, cases[turn].demand, cases[turn].residual))
         assert together == alone
 
     def test_a10_warming_up_changes_no_answer(self, algorithm: Algorithm) -> None:
@@ -328,7 +373,7 @@ class AlgorithmContract:
                 places = random.sample(range(topology.vertices), 10)
                 demand = demand_of(*((v, random.choice((5, 10, 11)), random.choice((5, 10, 12))) for v in places))
                 before, paused = time.thread_time(), pauses()
-                outcome = planner.plan(demand, residual)
+                outcome = answer(planner, demand, residual)
                 spent = time.thread_time() - before
                 verify(topology, demand, residual, outcome)
                 assert spent < LONG or pauses() > paused, f"A11: it computed for {spent:.1f} s, and never gave way"

@@ -38,7 +38,7 @@ from dpb_framework.contracts.store import (
     TerminalRecord,
     TrunkRecord,
 )
-from dpb_framework.errors import CommitFailed, Stopped, StoreLocked, VersionStale
+from dpb_framework.errors import CommitFailed, DpbError, Stopped, StoreLocked, VersionStale
 from dpb_framework.model import (
     Change,
     Chord,
@@ -109,6 +109,14 @@ def sample(network: str = "net", service: int = 1) -> tuple[Record, ...]:
 def _numbers(store: Store, network: str, after: int, limit: int) -> list[int] | None:
     events = store.events(network, after, limit)
     return None if events is None else [event.number for event in events]
+
+
+def _submitted(store: Store, change: Batch) -> Reply[None]:
+    """Submit a batch that cannot be kept."""
+    try:
+        return store.submit(change)
+    except DpbError as error:
+        pytest.fail(f"S7: submit raised {error!r}, which is for the reply to tell")
 
 
 class StoreContract:
@@ -269,7 +277,7 @@ class StoreContract:
         assert [record.key for record in store.load().tables[ServiceRecord]] == [("net", i) for i in range(1, 101)]
 
     def test_a_record_without_its_owner_is_refused_with_its_batch(self, store: Store) -> None:
-        """S2, S8. And only that batch, whatever comes before and after it at the same time."""
+        """S2, S7, S8. And only that batch, whatever comes before and after it at the same time."""
         store.submit(batch([NetworkRecord("net", "switch")])).result(WAIT)
         segment = Segment.of(("a", 1, 1, 1), ("b", 1, 1, 1))
         orphans: list[Record] = [
@@ -284,7 +292,7 @@ class StoreContract:
         bad, good = [], []
         for i, orphan in enumerate(orphans):
             good.append(store.submit(batch([NetworkRecord(f"good{i}", "switch")])))
-            bad.append(store.submit(batch([NetworkRecord(f"bad{i}", "switch"), Item("bad", str(i), 1), orphan])))
+            bad.append(_submitted(store, batch([NetworkRecord(f"bad{i}", "switch"), Item("bad", str(i), 1), orphan])))
         good.append(store.submit(batch([NetworkRecord("last", "switch")])))
         for reply in good:
             reply.result(WAIT)
@@ -299,7 +307,8 @@ class StoreContract:
         """S8. Checked in the order of submission; a stale batch has no effect at all."""
         first = store.submit(batch([Item("ns", "x", "one", 1)], expects={("ns", "x"): 0}))
         second = store.submit(batch([Item("ns", "x", "two", 2)], expects={("ns", "x"): 1}))
-        stale = store.submit(batch([Item("ns", "x", "other", 2), Item("ns", "y", 1)], expects={("ns", "x"): 1}))
+        other = batch([Item("ns", "x", "other", 2), Item("ns", "y", 1)], expects={("ns", "x"): 1})
+        stale = _submitted(store, other)
         third = store.submit(batch([Item("ns", "x", "three", 3)], expects={("ns", "x"): 2, ("ns", "y"): 0}))
         gone = store.submit(batch(drops=[(Item, ("ns", "x"))], expects={("ns", "x"): 3}))
         anew = store.submit(batch([Item("ns", "x", "anew", 1)], expects={("ns", "x"): 0}))
@@ -391,7 +400,7 @@ class StoreContract:
         store.close()
 
     def test_a_closed_store_takes_nothing_more(self, make_store: Maker) -> None:
-        """S4. What was submitted before is kept; closing again does nothing."""
+        """S4, S7. What was submitted before is kept; closing again does nothing."""
         store = make_store()
         store.open()
         replies = [store.submit(batch([NetworkRecord(f"n{i}", "switch")])) for i in range(20)]
@@ -400,8 +409,9 @@ class StoreContract:
         for reply in replies:
             assert reply.settled
             reply.result(WAIT)
+        late = _submitted(store, batch([NetworkRecord("late", "switch")]))
         with pytest.raises(Stopped):
-            store.submit(batch([NetworkRecord("late", "switch")])).result(WAIT)
+            late.result(WAIT)
         with self._open(make_store) as again:
             assert len(again.load().tables[NetworkRecord]) == 20
 
@@ -419,6 +429,14 @@ class StoreContract:
         store.flush(WAIT)
         assert all(reply.settled for reply in replies)
         assert len(store.items("ns")) == 50
+
+    def test_items_are_those_of_their_namespace(self, store: Store) -> None:
+        """S11. Not those of another, also of one that is called alike, or has an item of the same name."""
+        namespaces = ("ns", "NS", "n", "ns%", "n_")
+        store.submit(batch([Item(space, name, space) for space in namespaces for name in "ab"])).result(WAIT)
+        for space in namespaces:
+            assert store.items(space) == {name: Item(space, name, space) for name in "ab"}
+        assert store.items("%") == {}
 
     def test_a_callback_may_submit(self, store: Store) -> None:
         """S7."""
