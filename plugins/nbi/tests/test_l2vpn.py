@@ -532,9 +532,16 @@ def test_who_may_do_what(world):
         assert ask("ann", "POST", services, vpn("w")) == 201
         assert ask("bob", "DELETE", services) == 204
         assert ask("ann", "DELETE", f"{services}/vpn-service=w") == 204
+        # Access ids are of a site: two owners may both have an "a" at "s", and each removes the own one.
+        for who, id_, terminal in (("bob", "first", "ams"), ("ann", "second", "lon")):
+            assert ask(who, "POST", services, vpn(id_)) == 201
+            assert ask(who, "POST", at("s"), access_of("a", terminal, id_)) == 201
+        removed = f"{at('s')}site-network-access=a"
+        assert [ask("ann", "DELETE", removed), ask("ann", "DELETE", removed)] == [204, 403]
+        assert ask("bob", "DELETE", removed) == 204
     finally:
         access.leave()
 
 
-def access_of(id_, terminal):
-    return access(id_, "v", terminal, 10)
+def access_of(id_, terminal, vpn_id="v"):
+    return access(id_, vpn_id, terminal, 10)

@@ -102,15 +102,15 @@ class Vpns:
             await self._change(vpn, asking, lambda before, group=group: self._replaced(before, group))  # type: ignore[misc]
 
     async def remove_access(self, site: str, id: str, asking: Asking) -> None:
-        """Take an access away. `Problem` 404."""
-        for vpn in await self.all():
-            access = vpn.access(id)
-            if access is not None and access.site == site:
-                await self._change(
-                    vpn.id, asking, lambda before: evolve(before, accesses=[a for a in before.accesses if a.id != id])
-                )
-                return
-        raise Problem(404, "access-unknown", f"site {site!r} has no network access {id!r}")
+        """Take an access away: the asker's own, where others have one of that name at the site. `Problem` 404."""
+        named = [(vpn, vpn.access(id)) for vpn in await self.all()]
+        found = [vpn for vpn, access in named if access is not None and access.site == site]
+        if not found:
+            raise Problem(404, "access-unknown", f"site {site!r} has no network access {id!r}")
+        vpn = next((vpn for vpn in found if vpn.owner == asking.who.name), found[0])
+        await self._change(
+            vpn.id, asking, lambda before: evolve(before, accesses=[a for a in before.accesses if a.id != id])
+        )
 
     async def make(self, document: Document, asking: Asking) -> None:
         """Make all that a document asks for, or nothing of it."""
