@@ -10,6 +10,8 @@ MAX_HEAD: Final = 65_536
 """The longest head of a request: the line and all headers."""
 MAX_URL: Final = 16_384
 MAX_HEADERS: Final = 100
+MAX_AHEAD: Final = 65_536
+"""How much is read of requests that wait until an earlier one of their connection is answered."""
 HEAD_SECONDS: Final = 10.0
 """For the head, from the connection's or the request's first moment."""
 BODY_SECONDS: Final = 30.0
@@ -17,7 +19,7 @@ BODY_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 75
 """For a connection without a request, after an answer."""
 STALLED_SECONDS: Final = 60.0
-"""For a client that does not read what it asked for."""
+"""For a client that does not read what it asked for, or sends more than `MAX_AHEAD`."""
 HANDSHAKE_SECONDS: Final = 10.0
 CONNECTIONS: Final = 4096
 """Connections at once."""

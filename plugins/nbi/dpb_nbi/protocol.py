@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dpb_nbi import limits
 from dpb_nbi.problems import CONTENT_TYPE, Problem
 from dpb_nbi.tls import subject
 from dpb_nbi.wire import CERTIFICATE
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 _log = logging.getLogger("dpb_nbi.http")
 _log.setLevel(logging.ERROR)  # a line about each bit of garbage would let strangers fill the disk
@@ -74,6 +77,10 @@ class Protocol(HttpToolsProtocol):
         self._reading = False
         """Whether a request has begun and is not there to its end."""
         self._in_body = False
+        self._answered: RequestResponseCycle | None = None
+        """The request that is answered; `cycle` is the last that came, which may still wait for its turn."""
+        self._ahead = 0
+        """Bytes that came while a request waited for its turn."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin, with a transport that joins writes; or answer that there are too many."""
@@ -86,9 +93,14 @@ class Protocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(limits.HEAD_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """End, and tell every request of it: uvicorn tells the last that came only."""
         self._disarm()
         self.resume_writing()
+        for cycle in (self._answered, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -96,14 +108,37 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         super().data_received(data)
+        if self.pipeline:
+            self._wait_for_turn(len(data))
         if self._reading and self._timer is None:
             patience = limits.BODY_SECONDS if self._in_body else limits.HEAD_SECONDS
             self._timer = self.loop.call_later(patience, self._too_slow)
 
+    def _wait_for_turn(self, size: int) -> None:
+        """Read on while requests wait, which uvicorn does not: that a client has gone is seen only by reading.
+
+        Who sends too much ahead of the answers is read no further, and that not for ever.
+        """
+        self._ahead += size
+        if self._ahead <= limits.MAX_AHEAD:
+            self.flow.resume_reading()
+            return
+        self.flow.pause_reading()
+        if self._timer is None:
+            self._timer = self.loop.call_later(limits.STALLED_SECONDS, self._too_slow)
+
     def on_response_complete(self) -> None:
         """Send the answer."""
         self.transport.flush()  # type: ignore[attr-defined]  # the one that connection_made put there
+        if not self._reading:
+            self._disarm()
         super().on_response_complete()
+        if not self.pipeline:
+            self._ahead = 0
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_begin(self) -> None:
         """Begin to count the head."""

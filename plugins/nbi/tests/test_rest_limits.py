@@ -10,7 +10,7 @@ import socket
 import pytest
 from dpb_nbi import RestNbi, limits
 
-from dpb_framework.model import ANYBODY
+from dpb_framework.model import ANYBODY, Status
 
 from .conftest import Client
 from .fake_network import FakeBroker
@@ -192,6 +192,72 @@ def test_a_reader_that_does_not_read_is_given_up(monkeypatch, broker, nbi, conne
     for _ in range(20):
         send(wire, b"GET /api/v1/networks/aggr/services HTTP/1.1\r\nHost: x\r\n\r\n")
     eventually(lambda: not nbi._server.server_state.connections)
+
+
+LASTING = {
+    "events": (b"GET /api/v1/networks/aggr/events HTTP/1.1\r\nHost: x\r\n\r\n", b"\n\r\n"),
+    "mirror": (b"GET /api/v1/networks/aggr/mirror HTTP/1.1\r\nHost: x\r\n\r\n", b"event: whole"),
+    "wait": (b"GET /api/v1/networks/aggr/services/1/await?status=ACTIVE&timeout-millis=3600000 HTTP/1.1\r\n\r\n", b""),
+}
+HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("lasting", LASTING)
+@pytest.mark.parametrize("together", [True, False], ids=["together", "later"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_lasts_ends_with_its_client_also_when_requests_wait_behind_it(
+    connect, client, broker, nbi, lasting, together, count
+):
+    broker.aggregator.paused = True
+    client.post(CREATE)
+    state = nbi._server.server_state
+    request, first = LASTING[lasting]
+    wire = connect()
+    wire.sendall(request + HEALTH * count if together else request)
+    if first:
+        stream = wire.makefile("rb", buffering=0)
+        text = b""
+        while first not in text:
+            text += stream.read(65_536)
+        stream.close()
+    else:
+        eventually(lambda: nbi._server._app.context.calls._waiting)
+    if not together:
+        wire.sendall(HEALTH * count)
+        eventually(lambda: any(len(connection.pipeline) == count for connection in state.connections))
+    wire.close()
+    eventually(lambda: not state.tasks)
+    context = nbi._server._app.context
+    assert not len(context.streams)
+    assert not context.calls._waiting
+
+
+def test_requests_that_wait_are_answered_in_their_order(monkeypatch, connect, client, broker, nbi):
+    monkeypatch.setattr(limits, "MAX_AHEAD", 100)
+    broker.aggregator.paused = True
+    client.post(CREATE)
+    wire = connect()
+    wire.sendall(LASTING["wait"][0])
+    eventually(lambda: nbi._server._app.context.calls._waiting)
+    for _ in range(4):  # more than is read ahead
+        wire.sendall(HEALTH)
+    wire.sendall(HEAD + b"Connection: close\r\n\r\n")
+    broker.aggregator.service(1)._waiters[0][1].resolve(Status.DORMANT)
+    found = wire.makefile("rb").read()
+    for text in (b'"DORMANT"', *[b'"version"'] * 4, b'{"service-id":2}'):
+        before, _, found = found.partition(text)
+        assert before.count(b"HTTP/1.1 200 ") == 1
+    assert not found
+
+
+def test_who_sends_too_much_ahead_is_given_up(monkeypatch, connect, client, broker, nbi):
+    broker.aggregator.paused = True
+    monkeypatch.setattr(limits, "STALLED_SECONDS", 0.2)
+    client.post(CREATE)
+    wire = connect()
+    wire.sendall(LASTING["wait"][0] + HEALTH * (limits.MAX_AHEAD // len(HEALTH) + 1))
+    assert wire.recv(1) == b""
+    eventually(lambda: not nbi._server.server_state.tasks)
 
 
 def test_too_many_connections_are_told_so(monkeypatch):
