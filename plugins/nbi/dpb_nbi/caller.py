@@ -12,7 +12,7 @@ from dpb_nbi.access.orders import Order
 from dpb_nbi.access.roles import EVERYWHERE, Role
 from dpb_nbi.problems import Problem
 from dpb_nbi.values import digits
-from dpb_nbi.wire import CERTIFICATE, Request, Response
+from dpb_nbi.wire import ACQUAINTED, CERTIFICATE, Request, Response
 
 if TYPE_CHECKING:
     from dpb_nbi.resource import Resource
@@ -46,6 +46,9 @@ class Gate:
         else:
             _refuse_foreign(request)
             request.who = EVERYBODY.at(source)
+        acquainted = request.scope.get(ACQUAINTED)
+        if acquainted is not None and request.who.name:
+            acquainted()
 
     async def _identify(self, request: Request, address: str) -> Identity:
         header = request.get_header("Authorization")

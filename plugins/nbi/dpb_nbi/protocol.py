@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dpb_nbi import limits
+from dpb_nbi.guests import Guests, near
 from dpb_nbi.problems import CONTENT_TYPE, Problem
 from dpb_nbi.tls import subject
-from dpb_nbi.wire import CERTIFICATE
+from dpb_nbi.wire import ACQUAINTED, CERTIFICATE
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -62,11 +65,12 @@ class Protocol(HttpToolsProtocol):
     take.
     """
 
-    limit = limits.CONNECTIONS
-    """How many connections there may be at once; the server says."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, guests: Guests, sock: socket.socket, address: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.near = near(address)
+        self._guests = guests
+        self._socket = sock
+        self._known = False
         self.access_log = False
         self.logger = _log
         self._head = 0
@@ -83,17 +87,15 @@ class Protocol(HttpToolsProtocol):
         """Bytes that came while a request waited for its turn."""
 
     def connection_made(self, transport: Any) -> None:
-        """Begin, with a transport that joins writes; or answer that there are too many."""
+        """Begin, with a transport that joins writes."""
         # A transport by what it can do.
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
-        if len(self.connections) > self.limit:
-            self._refuse(Problem(503, "busy", "there are too many connections; try again in a moment"))
-            return
         self._subject = subject(transport)
         self._timer = self.loop.call_later(limits.HEAD_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and tell every request of it: uvicorn tells the last that came only."""
+        self._guests.leave(self)
         self._disarm()
         self.resume_writing()
         for cycle in (self._answered, *(waiting for waiting, _ in self.pipeline)):
@@ -102,6 +104,24 @@ class Protocol(HttpToolsProtocol):
                 cycle.message_event.set()
         self.pipeline.clear()
         super().connection_lost(exc)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is answered; a request that is not there to its end is not yet."""
+        cycle = self._answered
+        return cycle is None or cycle.response_complete or cycle.more_body
+
+    def give_way(self) -> None:
+        """End at once, also in a handshake."""
+        if self.transport is not None:
+            self.transport.abort()
+        else:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _acquainted(self) -> None:
+        self._known = True
+        self._guests.know(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what came. What is still to come of a request must come in time."""
@@ -135,6 +155,7 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self.pipeline:
             self._ahead = 0
+            self._guests.answered(self)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
@@ -145,9 +166,11 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._head = 0
         self._reading, self._in_body = True, False
+        # A scope may have keys of the server's own.
         if self._subject is not None:
-            # A scope may have keys of the server's own.
             self.scope[CERTIFICATE] = self._subject  # type: ignore[typeddict-unknown-key]
+        if not self._known:
+            self.scope[ACQUAINTED] = self._acquainted  # type: ignore[typeddict-unknown-key]
 
     def on_url(self, url: bytes) -> None:
         """Count."""
@@ -221,11 +244,16 @@ class Protocol(HttpToolsProtocol):
         self._refuse(self._fault or Problem(400, "bad-request", detail))
 
     def _refuse(self, problem: Problem) -> None:
-        body = problem.body()
-        head = (
-            f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
         self._disarm()
-        self.transport.write(head.encode("ascii") + body)
+        self.transport.write(refusal(problem))
         self.transport.close()
+
+
+def refusal(problem: Problem) -> bytes:
+    """Return the whole answer, after which the connection is closed."""
+    body = problem.body()
+    head = (
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body

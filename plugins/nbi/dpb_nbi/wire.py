@@ -18,6 +18,9 @@ MAX_BODY: Final = 1_000_000
 CERTIFICATE: Final = "dpb.certificate"
 """Where in ASGI's scope the name stands that a client's certificate proves."""
 
+ACQUAINTED: Final = "dpb.acquainted"
+"""Where in ASGI's scope stands what is to be called once it is known who asks; not there when it was called before."""
+
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 Response = falcon.asgi.Response
