@@ -193,7 +193,8 @@ class RestNbi(ListeningNbi[Renewal | None]):
 
     def serve(self, on: Footing, prepared: Renewal | None) -> _Server:
         """Begin to answer."""
-        app = create_app(on.broker, on.access, on.audit, controlled=self.controlled)
+        names = listening.names(self._place[0]) if listening.is_loopback(on.host) else None
+        app = create_app(on.broker, on.access, on.audit, controlled=self.controlled, names=names)
         config = _Config(
             app,
             http=Protocol,
