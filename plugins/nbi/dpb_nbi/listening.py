@@ -29,7 +29,7 @@ def is_loopback(address: str) -> bool:
 
 
 def names(host: str) -> frozenset[str]:
-    """Return the names by which an interface at *host* may be asked for, which may have dots: that one and the machine's."""
+    """Return the names, with or without dots, by which an interface at *host* may be asked for."""
     return frozenset({host.lower(), socket.gethostname().lower()})
 
 

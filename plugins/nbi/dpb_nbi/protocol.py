@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from dpb_nbi import limits
 from dpb_nbi.guests import Guests, near
 from dpb_nbi.problems import CONTENT_TYPE, Problem
 from dpb_nbi.tls import subject
-from dpb_nbi.wire import ACQUAINTED, CERTIFICATE
+from dpb_nbi.wire import ACQUAINTED, CERTIFICATE, too_long
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -181,8 +182,10 @@ class Protocol(HttpToolsProtocol):
             raise ValueError(self._fault.detail)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count."""
+        """Count. What follows a body in chunks looks like headers, and is none: it comes when they were judged."""
         self._count(len(name) + len(value))
+        if self._in_body:
+            return
         if len(self.headers) >= limits.MAX_HEADERS:
             self._fault = Problem(431, "head-too-large", f"there are more than {limits.MAX_HEADERS} headers")
             raise ValueError(self._fault.detail)
@@ -240,8 +243,10 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer with a problem, and close."""
-        detail = "this is no request of HTTP/1.1"
-        self._refuse(self._fault or Problem(400, "bad-request", detail))
+        fault = self._fault
+        if fault is None and "Content-Length overflow" in str(sys.exc_info()[1]):  # what the parser cannot count
+            fault = too_long()
+        self._refuse(fault or Problem(400, "bad-request", "this is no request of HTTP/1.1"))
 
     def _refuse(self, problem: Problem) -> None:
         self._disarm()

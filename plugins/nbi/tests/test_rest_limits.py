@@ -108,6 +108,43 @@ def test_a_body_has_a_bound(client, framing):
     assert client.get("/network/aggr/services").status == 200
 
 
+@pytest.mark.parametrize("digits", [7, 18, 19, 20, 5000])
+@pytest.mark.parametrize("zeros", [0, 5])
+def test_a_length_of_any_number_of_digits_is_too_long(connect, client, digits, zeros):
+    client.post(CREATE)
+    wire = connect()
+    length = b"0" * zeros + b"9" * digits
+    head = b"POST /network/aggr/service/1/define HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    send(wire, head + length + b"\r\n\r\n{")
+    found = http.client.HTTPResponse(wire)
+    found.begin()
+    assert (found.status, json.loads(found.read())["code"]) == (413, "too-large")
+
+
+def chunked(trailers):
+    path = b"POST /api/v1/networks/aggr/services HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return path + b"2\r\n{}\r\n0\r\n" + trailers + b"\r\n"
+
+
+def test_what_follows_the_body_is_no_header(broker):
+    guarded = Guarded(broker)
+    token = guarded.token("ann", "manage@*")
+    with plain(guarded.nbi) as wire:
+        wire.sendall(chunked(f"Authorization: Bearer {token}\r\n".encode()))
+        found = http.client.HTTPResponse(wire)
+        found.begin()
+        assert found.status == 401
+    assert not broker.aggregator.services()
+    guarded.stop()
+
+
+def test_what_follows_the_body_has_a_bound(connect, client):
+    wire = connect()
+    send(wire, chunked(b"a: " + b"x" * limits.MAX_HEAD + b"\r\n"))
+    text = wire.makefile("rb").read()
+    assert b"HTTP/1.1 431 " in text
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
