@@ -73,9 +73,17 @@ PUBLIC: Final = frozenset({f"{_V1}/health"})
 class Application(falcon.asgi.App[Request, Response]):
     """The ASGI application; what is open in it can be ended."""
 
-    def __init__(self, broker: BrokerApi, access: Access, audit: Audit | None, *, controlled: bool) -> None:
+    def __init__(
+        self,
+        broker: BrokerApi,
+        access: Access,
+        audit: Audit | None,
+        *,
+        controlled: bool,
+        names: frozenset[str] | None = None,
+    ) -> None:
         desk = Desk(broker, audit)
-        gate = Gate(desk, access.login, PUBLIC, controlled=controlled)
+        gate = Gate(desk, access.login, PUBLIC, controlled=controlled, names=names)
         super().__init__(request_type=Request, middleware=[gate, Queries()])
         # Where everybody is the same caller there is nobody to be fair to.
         calls = Calls(broker, limits.WAITS_EACH if controlled else None)
@@ -97,10 +105,18 @@ class Application(falcon.asgi.App[Request, Response]):
 
 
 def create_app(
-    broker: BrokerApi, access: Access, audit: Audit | None = None, *, controlled: bool = False
+    broker: BrokerApi,
+    access: Access,
+    audit: Audit | None = None,
+    *,
+    controlled: bool = False,
+    names: frozenset[str] | None = None,
 ) -> Application:
-    """Return the application that serves *broker*: to anybody, or *controlled* to those whom *access* knows."""
-    app = Application(broker, access, audit, controlled=controlled)
+    """Return the application that serves *broker*: to anybody, or *controlled* to those whom *access* knows.
+
+    With *names* only this machine asks, and by an address or one of these, see `listening.is_own`.
+    """
+    app = Application(broker, access, audit, controlled=controlled, names=names)
     app.req_options.auto_parse_qs_csv = False
     app.req_options.keep_blank_qs_values = True
     app.add_error_handler(Exception, _unforeseen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dpb_nbi import listening
 from dpb_nbi.access import EVERYBODY, NOBODY, Desk, Identity
 from dpb_nbi.access.credentials import LENT, public
 from dpb_nbi.access.faults import Unauthenticated
@@ -12,25 +13,32 @@ from dpb_nbi.access.orders import Order
 from dpb_nbi.access.roles import EVERYWHERE, Role
 from dpb_nbi.problems import Problem
 from dpb_nbi.values import digits
-from dpb_nbi.wire import CERTIFICATE, Request, Response
+from dpb_nbi.wire import ACQUAINTED, CERTIFICATE, Request, Response
 
 if TYPE_CHECKING:
     from dpb_nbi.resource import Resource
 
+_BY_NAME: Final = (
+    "access is not controlled here: ask by an address, localhost or what the setting host says, or set access = true"
+)
 _SUBJECTS: Final = ("terminal", "trunk", "vpn", "user", "key")
 
 
 class Gate:
     """Middleware of falcon: finds out who asks, and lets nobody near a resource who may not do there what is asked.
 
-    Where access is not *controlled* it is everybody, but for those who came in by another interface. What is in
-    *public* answers also without a credential; one that does not hold is refused there, too.
+    Where access is not *controlled* it is everybody, but for those who came in by another interface, and for pages of
+    elsewhere; where only this machine asks, it must do so by one of its *names*. What is in *public* answers also
+    without a credential; one that does not hold is refused there, too.
     """
 
-    def __init__(self, desk: Desk, login: Login, public: frozenset[str], *, controlled: bool) -> None:
+    def __init__(
+        self, desk: Desk, login: Login, public: frozenset[str], *, controlled: bool, names: frozenset[str] | None
+    ) -> None:
         self._desk = desk
         self._login = login
         self._controlled = controlled
+        self._names = names
         self._public = public
 
     async def process_request(self, request: Request, response: Response) -> None:
@@ -44,8 +52,11 @@ class Gate:
         elif self._controlled:
             request.who = (await self._identify(request, address)).at(source)
         else:
-            _refuse_foreign(request)
+            self._refuse_foreign(request)
             request.who = EVERYBODY.at(source)
+        acquainted = request.scope.get(ACQUAINTED)
+        if acquainted is not None and request.who.name:
+            acquainted()
 
     async def _identify(self, request: Request, address: str) -> Identity:
         header = request.get_header("Authorization")
@@ -61,6 +72,17 @@ class Gate:
         if request.path in self._public:
             return NOBODY
         raise Unauthenticated
+
+    def _refuse_foreign(self, request: Request) -> None:
+        """Refuse what a page of elsewhere asks in somebody's browser: it is no user of this machine.
+
+        A page whose name is made to stand for an address of this machine has that name for its `Host`, too.
+        """
+        host, origin = request.get_header("Host"), request.get_header("Origin")
+        if origin is not None and origin.partition("://")[2] != host:
+            raise Problem(403, "foreign-origin", "access is not controlled here: pages of elsewhere may not ask")
+        if self._names is not None and host is not None and not listening.is_own(host, self._names):
+            raise Problem(403, "foreign-origin", _BY_NAME)
 
     async def process_resource(
         self, request: Request, response: Response, resource: Resource, params: dict[str, Any]
@@ -78,10 +100,3 @@ class Gate:
         if "id" in params:
             subject["service"] = digits(params["id"])
         self._desk.check(request.who, Order(kind, network, **subject))
-
-
-def _refuse_foreign(request: Request) -> None:
-    """Refuse what a page of elsewhere asks in somebody's browser: it is no user of this machine."""
-    origin = request.get_header("Origin")
-    if origin is not None and origin.partition("://")[2] != request.get_header("Host"):
-        raise Problem(403, "foreign-origin", "access is not controlled here: pages of elsewhere may not ask")

@@ -20,6 +20,8 @@ DEFAULT_QUIET: Final = 15_000
 """Milliseconds between the comment lines of a mirror whose reader asks for no other interval."""
 MIN_QUIET: Final = 100
 MAX_QUIET: Final = 60_000
+MAX_ENDS: Final = 1000
+"""How many ends a segment may have."""
 MAX_SEGMENTS: Final = 1000
 """How many segments one question may have."""
 MAX_ORDERS: Final = 256
@@ -64,8 +66,11 @@ def segment(value: Any, names: Names, path: str = "segment") -> Segment:
     """Return the segment that an array of ends describes, checked as far as it can be without its network."""
     known = (names.terminal, names.label, names.ingress, names.egress)
     needed = (names.terminal, names.ingress, names.egress)
+    listed = array(value, path)
+    if len(listed) > MAX_ENDS:
+        raise BadArgument(path, f"a segment has {MAX_ENDS} ends at most, {len(listed)} given")
     ends = []
-    for i, item in enumerate(array(value, path)):
+    for i, item in enumerate(listed):
         where = f"{path}[{i}]"
         end = table(item, where, known, needed)
         name = text(end[names.terminal], f"{where}.{names.terminal}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import socket
 from typing import Final
 
 from dpb_framework.errors import ConfigInvalid
 
 BACKLOG: Final = 2048
+_ADDRESS: Final = re.compile(r"[0-9.]+")
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
@@ -24,6 +26,26 @@ def check_place(host: object, port: object) -> None:
 def is_loopback(address: str) -> bool:
     """Whether only this machine reaches *address*; ValueError when it is a name."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def names(host: str) -> frozenset[str]:
+    """Return the names, with or without dots, by which an interface at *host* may be asked for."""
+    return frozenset({host.lower(), socket.gethostname().lower()})
+
+
+def is_own(host: str, own: frozenset[str]) -> bool:
+    """Whether *host*, of a request, can only be meant for this machine: an address, one of *own*, a name without dots.
+
+    A name that anybody may have, and have it stand for any address, has a dot.
+    """
+    name = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
+    return (
+        "." not in name
+        or name.startswith("[")
+        or bool(_ADDRESS.fullmatch(name))
+        or name.endswith(".localhost")
+        or name in own
+    )
 
 
 def check_exposure(address: str, *, controlled: bool, insecure: bool) -> None:

@@ -16,6 +16,7 @@ from dpb_nbi.access import Desk, Identity, orders
 from dpb_nbi.access.orders import Kind, Order
 from dpb_nbi.calls import Calls, Departing
 from dpb_nbi.codec import Names
+from dpb_nbi.firsts import Firsts
 from dpb_nbi.problems import Problem, in_segment
 from dpb_nbi.values import digits
 
@@ -24,6 +25,7 @@ T = TypeVar("T")
 DEFINE_SECONDS: Final = 30.0
 """How long a define (or prepare) is awaited before its answer is given anyway."""
 
+_firsts: Final = Firsts()
 _UNDER_WAY: Final = frozenset({Change.PREPARING, Change.PREPARED})
 _ESTABLISHED: Final = frozenset(Status) - {Status.ESTABLISHING}
 
@@ -75,18 +77,30 @@ def creating(
 
     def make(caller: Caller) -> Reply[tuple[Service, bool]]:
         made: Reply[tuple[Service, bool]] = Reply()
+        wanted = (id(network), handle)
 
         def begin(looked: Reply[Service | None]) -> None:
             try:
-                new = looked.value is None
+                there = looked.value is not None
                 created = network.create(caller if owner is None else Caller(owner), handle, segment)
             except Exception as error:  # noqa: BLE001  # in a callback nobody else would tell whoever waits
-                made.fail(error)
+                end(Reply.failed(error), there=False)
             else:
-                created.then(lambda c: made.fail(c.error) if c.error is not None else made.resolve((c.value, new)))
+                created.then(lambda created: end(created, there=there))
 
-        nobody: Reply[Service | None] = Reply.of(None)
-        (nobody if handle is None else network.find(handle)).then(begin)
+        def end(created: Reply[Service], *, there: bool) -> None:
+            unseen = None if there or created.error is not None else created.value.id
+            new = handle is None or _firsts.end(wanted, unseen)
+            if created.error is not None:
+                made.fail(created.error)
+            else:
+                made.resolve((created.value, new))
+
+        if handle is None:
+            begin(Reply.of(None))
+        else:
+            _firsts.begin(wanted)
+            network.find(handle).then(begin)
         return made
 
     return make

@@ -8,14 +8,18 @@ import logging
 import socket
 import ssl
 import threading
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
 from dpb_framework.errors import ConfigInvalid
 from dpb_nbi import limits, listening
 from dpb_nbi.app import Application, create_app
-from dpb_nbi.protocol import Protocol
+from dpb_nbi.entrance import Entrance
+from dpb_nbi.guests import Guests
+from dpb_nbi.problems import Problem
+from dpb_nbi.protocol import Protocol, refusal
+from dpb_nbi.rooms import Room
 from dpb_nbi.serving import Footing, ListeningNbi
 from dpb_nbi.tls import Renewal, context
 
@@ -24,6 +28,7 @@ _log = logging.getLogger("dpb_nbi")
 GRACE: Final = 4
 """Seconds that answers under way get when the server stops."""
 _JOIN: Final = 7.0
+_FULL: Final = Problem(503, "busy", "there are too many connections; try again in a moment")
 
 
 class _Config(uvicorn.Config):
@@ -43,11 +48,14 @@ class _Config(uvicorn.Config):
 class _Server(uvicorn.Server):
     """uvicorn's, but that it tells when it answers, ends what is open in the application, and leaves no socket.
 
-    Nor does it wait a minute for a handshake, or look every tenth of a second whether it should end.
+    Nor does it look every tenth of a second whether it should end, or accept more connections than there is room for.
     """
 
     def __init__(self, config: uvicorn.Config, app: Application, renewal: Renewal | None) -> None:
         super().__init__(config)
+        self._room = Room(limits.CONNECTIONS)
+        self._guests = Guests(self._room)
+        self._entrances: list[Entrance] = []
         self._app = app
         self._ready = threading.Event()
         self._ending = asyncio.Event()
@@ -69,7 +77,8 @@ class _Server(uvicorn.Server):
 
     def _answer(self, listener: socket.socket) -> None:
         try:
-            asyncio.run(self.serve(sockets=[listener]))
+            with self._room:
+                asyncio.run(self.serve(sockets=[listener]))
         except Exception:  # noqa: BLE001  # a thread's last word: it must be heard, and start must not wait for ever
             _log.exception("the REST server ended unexpectedly")
         finally:
@@ -92,20 +101,22 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = loop = asyncio.get_running_loop()
 
-        def protocol() -> asyncio.Protocol:
-            kind: Any = self.config.http_protocol_class
-            made: asyncio.Protocol = kind(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+        def make(found: socket.socket, address: str) -> Protocol:
+            return Protocol(
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                guests=self._guests,
+                sock=found,
+                address=address,
+                _loop=loop,
             )
-            return made
 
-        patience = limits.HANDSHAKE_SECONDS if self.config.ssl else None
-        self.servers = [
-            await loop.create_server(
-                protocol, sock=listener, ssl=self.config.ssl, backlog=listening.BACKLOG, ssl_handshake_timeout=patience
-            )
-            for listener in sockets or ()
+        self._entrances = [
+            Entrance(listener, self._guests, make, refusal(_FULL), self.config.ssl) for listener in sockets or ()
         ]
+        for entrance in self._entrances:
+            entrance.open()
         self.started = True
         self._ready.set()
 
@@ -118,15 +129,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
-        # Of a connection that is just coming to be when its server closes, asyncio (3.11) loses the socket: nobody is
-        # let in any more, and what has come gets the turns that it needs.
+        for entrance in self._entrances:
+            await entrance.close()
         loop = asyncio.get_running_loop()
-        for listener in sockets or ():
-            loop.remove_reader(listener.fileno())
-        for _ in range(3):
-            await asyncio.sleep(0)
-        for server in self.servers:
-            server.close()
         open_, tasks = self.server_state.connections, self.server_state.tasks
         for connection in list(open_):
             connection.shutdown()
@@ -190,10 +195,11 @@ class RestNbi(ListeningNbi[Renewal | None]):
 
     def serve(self, on: Footing, prepared: Renewal | None) -> _Server:
         """Begin to answer."""
-        app = create_app(on.broker, on.access, on.audit, controlled=self.controlled)
+        names = listening.names(self._place[0]) if listening.is_loopback(on.host) else None
+        app = create_app(on.broker, on.access, on.audit, controlled=self.controlled, names=names)
         config = _Config(
             app,
-            http=type("Protocol", (Protocol,), {"limit": limits.connections()}),
+            http=Protocol,
             ws="none",
             loop="asyncio",
             lifespan="off",

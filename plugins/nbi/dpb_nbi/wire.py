@@ -14,11 +14,15 @@ from dpb_nbi.problems import CONTENT_TYPE, Problem
 
 MAX_BODY: Final = 1_000_000
 """The longest body that is read, in bytes."""
+_DIGITS: Final = len(str(MAX_BODY))
 
 CERTIFICATE: Final = "dpb.certificate"
 """Where in ASGI's scope the name stands that a client's certificate proves."""
 
-_DIGITS = re.compile(r"[0-9]{1,18}")
+ACQUAINTED: Final = "dpb.acquainted"
+"""Where in ASGI's scope stands what is to be called once it is known who asks; not there when it was called before."""
+
+_NUMBER = re.compile(r"0*([0-9]+)")
 
 Response = falcon.asgi.Response
 
@@ -49,11 +53,12 @@ class Request(falcon.asgi.Request):
     async def body(self) -> bytes:
         """Return the whole body; `Problem` 413 when it is longer than `MAX_BODY`, and the rest is not read."""
         length = self.get_header("Content-Length")
-        if length is not None and _DIGITS.fullmatch(length) and int(length) > MAX_BODY:
-            raise _too_long()
+        number = None if length is None else _NUMBER.fullmatch(length)
+        if number is not None and (len(number[1]) > _DIGITS or int(number[1]) > MAX_BODY):
+            raise too_long()
         found: bytes = await self.stream.read(MAX_BODY + 1)
         if len(found) > MAX_BODY:
-            raise _too_long()
+            raise too_long()
         return found
 
     async def json(self) -> Any:
@@ -61,7 +66,8 @@ class Request(falcon.asgi.Request):
         return read(await self.body())
 
 
-def _too_long() -> Problem:
+def too_long() -> Problem:
+    """Return what whoever sends too long a body is told."""
     return Problem(413, "too-large", f"the body is longer than {MAX_BODY} bytes")
 
 

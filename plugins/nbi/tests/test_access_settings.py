@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import socket
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ from dpb_framework.errors import ConfigInvalid
 from dpb_framework.model import EventKind
 
 from .access_helpers import Guarded
+from .conftest import Client
 from .fake_network import FakeBroker
 from .rest_helpers import eventually
 
@@ -223,6 +225,34 @@ def test_a_superior_may_stand_on_very_many_networks(monkeypatch):
         connection.close()
     guarded.stop()
     guarded.broker.close()
+
+
+@pytest.mark.parametrize("name", ["evil.example", "127.0.0.1.evil.example", "evil.localhost.example", "1.evil"])
+def test_a_name_that_was_made_to_stand_for_this_machine_does_not_help_a_page_of_elsewhere(client, name):
+    host = f"{name}:{client.port}"
+    client.get("/api/v1/networks", Host=host).problem(403, "foreign-origin")
+    client.post("/network/aggr/create-service", Host=host, Origin=f"http://{host}").problem(403, "foreign-origin")
+    assert client.get("/api/v1/networks").status == 200
+
+
+def test_the_names_of_this_machine_may_be_used(client):
+    for own in ("127.0.0.1", "LOCALHOST", "dpb.localhost", "[::1]", "192.0.2.1", "broker", socket.gethostname()):
+        for written in (own, f"{own}:{client.port}"):
+            assert client.get("/api/v1/networks", Host=written, Origin=f"http://{written}").status == 200
+
+
+def test_the_name_that_is_configured_and_those_of_other_addresses_may_be_used(broker, monkeypatch):
+    for settings, others in (({"host": "broker.example"}, 403), ({"host": "0.0.0.0", "insecure": True}, 200)):
+        nbi = RestNbi(port=0, **settings)
+        with monkeypatch.context() as patch:
+            if others == 403:
+                patch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", 0))])
+            nbi.start(broker)
+        client = Client(f"http://127.0.0.1:{nbi.address.rpartition(':')[2]}")
+        assert client.get("/api/v1/networks", Host="Broker.example").status == 200
+        assert client.get("/api/v1/networks", Host="other.example").status == others
+        client.close()
+        nbi.stop()
 
 
 def test_a_page_of_elsewhere_does_not_ask_through_somebodys_browser(client):

@@ -100,6 +100,15 @@ def test_a_switch_has_no_trunks_to_plan_with(client):
     client.post("/api/v1/networks/slough/plans", {"segment": segment("x", "y")}).problem(404, "no-trunks")
 
 
+def test_a_segment_has_a_thousand_ends_at_most(client, broker):
+    ends = [{"terminal": "a", "label": i + 1, "ingress": 0.001, "egress": 0.001} for i in range(1001)]
+    found = client.post(PLANS, {"segment": ends}).problem(422, "bad-argument", "segment")
+    assert found["detail"] == "segment: a segment has 1000 ends at most, 1001 given"
+    services = "/api/v1/networks/aggr/services"
+    client.post(services, {"segment": ends}).problem(422, "bad-argument", "segment")
+    assert client.post(services, {"segment": ends[:1000]}).status == 201
+
+
 def test_nothing_is_planned_for_a_client_that_has_gone(make_client, broker, monkeypatch):
     asked = []
     monkeypatch.setattr(broker.aggregator, "plan", lambda segments, scenario: asked.append(Reply()) or asked[0])

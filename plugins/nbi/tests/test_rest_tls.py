@@ -148,6 +148,27 @@ def test_a_handshake_that_does_not_come_is_given_up(monkeypatch, files, authorit
     broker.close()
 
 
+def test_handshakes_that_do_not_come_keep_nobody_out(monkeypatch, files, authority, caplog):
+    monkeypatch.setattr("dpb_nbi.limits.CONNECTIONS", 20)
+    broker = FakeBroker()
+    found = Guarded(broker, certificate=files["certificate"], key=files["key"])
+    guests = found.nbi._server._guests
+    caplog.clear()  # that there are no users
+    parts = urlsplit(found.nbi.address)
+    slow = [socket.create_connection((parts.hostname, parts.port), timeout=20) for _ in range(60)]
+    for wire in slow[:40]:
+        assert wire.recv(1) == b""
+    assert ask(found, trusting(authority), path="/api/v1/health")[0] == 200
+    assert slow[40].recv(1) == b""
+    eventually(lambda: len(guests) == 19)
+    found.stop()
+    for wire in slow:
+        wire.close()
+    assert not len(guests)
+    assert not caplog.records
+    broker.close()
+
+
 def test_a_stream_over_tls_ends_with_the_server(guarded, authority):
     token = guarded.token("ann", "read@aggr")
     parts = urlsplit(guarded.nbi.address)

@@ -6,7 +6,8 @@ import json
 import threading
 
 import pytest
-from dpb_nbi import render
+from dpb_nbi import operations, render
+from dpb_nbi.firsts import Firsts
 
 from dpb_framework.errors import Unreachable
 from dpb_framework.model import Chord, Condition, Fragment, NetworkModel
@@ -306,6 +307,46 @@ def test_a_wrong_field_of_a_service_is_named(client, body, field):
     assert (answer.status, answer.json["field"]) == (422, field)
     assert answer.json["detail"].startswith(f"{field}: ") or answer.json["code"] == "terminal-unknown"
     assert client.get(f"{AGGR}/services").json == {"services": []}
+
+
+def test_of_several_requests_that_make_one_service_only_one_is_told_that_it_is_new(
+    client, make_client, broker, monkeypatch
+):
+    looks = []
+    monkeypatch.setattr(broker.aggregator, "find", lambda handle: looks.append(Reply()) or looks[-1])
+    body = {"handle": "osm/1"}
+    asked = [make_client() for _ in range(4)]
+    for one in asked[:3]:
+        one.connection.request("POST", f"{AGGR}/services", json.dumps(body))
+    both = [{"order": "create", "network": "aggr", **body}] * 2
+    asked[3].connection.request("POST", "/api/v1/orders", json.dumps({"orders": both}))
+    eventually(lambda: len(looks) == 5)
+    for look in looks:
+        look.resolve(None)
+    statuses = []
+    for one in asked:
+        response = one.connection.getresponse()
+        lines = [json.loads(line) for line in response.read().splitlines()]
+        statuses += [line["status"] if "order" in line else response.status for line in lines]
+    assert sorted(statuses) == [200, 200, 200, 200, 201]
+    assert not len(operations._firsts)
+    monkeypatch.undo()
+    assert client.post(f"{AGGR}/services", body).status == 200
+    client.post(f"{AGGR}/services/1/release")
+    eventually(lambda: not broker.aggregator.services())
+    assert client.post(f"{AGGR}/services", body).status == 201
+
+
+def test_who_finds_a_service_does_not_take_from_its_maker_that_it_is_new():
+    firsts = Firsts()
+    firsts.begin("x")
+    firsts.begin("x")
+    assert not firsts.end("x", None)
+    assert firsts.end("x", 1)
+    assert not len(firsts)
+    for _ in range(3):
+        firsts.begin("x")
+    assert [firsts.end("x", id) for id in (1, 2, 1)] == [True, True, False], "an id is new once, and another one again"
 
 
 def test_services_are_found_by_handle_and_status(client):

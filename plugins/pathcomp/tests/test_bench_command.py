@@ -73,7 +73,7 @@ def test_the_limit_is_kept(file: Path) -> None:
 def test_an_unknown_algorithm_is_one_line(file: Path) -> None:
     result = run(file, "--algorithm", "best")
     assert result.exit_code == 1
-    assert "no plugin 'best' in dpb.algorithms; installed: " in result.output
+    assert "no plugin 'best' in dpb.algorithms; did you mean 'bast'?" in result.output
     assert len(result.output.splitlines()) == 1
 
 

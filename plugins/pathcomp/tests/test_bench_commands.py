@@ -70,7 +70,7 @@ def test_another_seed_finds_something_else(command: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("command", SMALL)
 def test_faults_are_one_line_before_anything_runs(command: str, tmp_path: Path) -> None:
     for arguments, text in (
-        (("--algorithm", "best"), "no plugin 'best' in dpb.algorithms; installed: "),
+        (("--algorithm", "best"), "no plugin 'best' in dpb.algorithms; did you mean 'bast'?"),
         (("--algorithm", "bast:sed=1"), "--algorithm bast.sed: unknown setting; did you mean 'seed'?"),
         (("--algorithm", "bast:seed"), "--algorithm bast:seed: expected NAME:SETTING=VALUE,..., got 'seed'"),
         (("--topology", "bo:54"), "bo:54: unknown kind of topology 'bo'; did you mean 'ba'?"),

@@ -112,6 +112,6 @@ def test_a_trunk_without_a_label_is_out() -> None:
 def test_an_algorithm_that_proposes_what_does_not_hold_is_named(edges: tuple[int, ...], text: str) -> None:
     ground = Ground(LINE)
     ground.take((0,), Demand((0, 1), (90, 90), (90, 90), 90), "mine")
-    with pytest.raises(PlanInvalid, match=rf"algorithm 'mine' proposed a plan that does not hold: .*({text})"):
+    with pytest.raises(PlanInvalid, match=rf"algorithm 'mine' has a fault, there is no plan that holds: .*({text})"):
         ground.take(edges, DEMAND, "mine")
     assert ground.held == 180

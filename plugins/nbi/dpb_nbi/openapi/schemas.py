@@ -9,7 +9,7 @@ from dpb_framework.model import MAX_KBPS, MAX_LABEL, Change, Desired, Status
 from dpb_nbi.access.credentials import MAX_PASSWORD, MIN_PASSWORD
 from dpb_nbi.access.keys import MAX_LINE
 from dpb_nbi.access.registry import MAX_NAME
-from dpb_nbi.codec import MAX_HANDLE, MAX_ID, MAX_ORDERS, MAX_SEGMENTS, MAX_WAIT
+from dpb_nbi.codec import MAX_ENDS, MAX_HANDLE, MAX_ID, MAX_ORDERS, MAX_SEGMENTS, MAX_WAIT
 from dpb_nbi.topology_codec import MAX_RANGES
 from dpb_nbi.values import MAX_DELAY, MOMENT
 
@@ -80,7 +80,8 @@ def _positive(schema: Schema) -> Schema:
 def _segment(terminal: str, ingress: str, egress: str, label: Schema) -> Schema:
     end = table({terminal: TEXT, "label": nullable(label), ingress: _RATE, egress: _RATE}, optional=("label",))
     end["anyOf"] = [{"properties": {ingress: _positive(_RATE)}}, {"properties": {egress: _positive(_RATE)}}]
-    return array(end, minItems=2, description="No circuit twice; a label left out or null is chosen by the broker.")
+    words = "No circuit twice; a label left out or null is chosen by the broker."
+    return array(end, minItems=2, maxItems=MAX_ENDS, description=words)
 
 
 _TERMINAL: Final[Schema] = {

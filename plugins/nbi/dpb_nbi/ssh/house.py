@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dpb_framework.contracts import BrokerApi, Network
 from dpb_nbi.access import Access, Audit, Desk
 from dpb_nbi.calls import Calls
+from dpb_nbi.rooms import Room
 from dpb_nbi.ssh import limits
 from dpb_nbi.ssh.commands import Commands
 from dpb_nbi.ssh.watching import Changes
@@ -45,6 +46,7 @@ class House:
         self.desk = Desk(broker, audit)
         self.calls = Calls(broker)
         self.commands = Commands(access, rest, authority)
+        self.room = Room(limits.CONNECTIONS)
         self.doors: set[Door] = set()
         self.channels: set[Channel] = set()
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -60,7 +62,7 @@ class House:
 
     def enter(self, door: Door) -> bool:
         """Let a connection in whose client is not known yet; False when there are too many."""
-        full = len(self.doors) >= limits.CONNECTIONS or self._strangers.total() >= limits.STRANGERS
+        full = len(self.doors) >= self.room.most or self._strangers.total() >= limits.STRANGERS
         self.doors.add(door)
         if full or self._strangers[door.address] >= limits.STRANGERS_EACH:
             return False

@@ -12,7 +12,6 @@ from typing import Final
 import asyncssh
 
 from dpb_framework.errors import ConfigInvalid
-from dpb_nbi.limits import connections
 from dpb_nbi.serving import Footing, ListeningNbi
 from dpb_nbi.ssh import hostkey, limits
 from dpb_nbi.ssh.door import VIA, Door
@@ -108,7 +107,8 @@ class _Running:
 
     def _serve(self) -> None:
         try:
-            asyncio.run(self._accept())
+            with self._house.room:
+                asyncio.run(self._accept())
         except Exception as error:  # noqa: BLE001  # a thread's last word: it must be heard, and nobody wait for ever
             self._error = error
             _log.exception("the SSH server ended unexpectedly")
@@ -118,7 +118,6 @@ class _Running:
 
     async def _accept(self) -> None:
         self._end = asyncio.Event()
-        connections()  # as many files as the process may have
         acceptor = await asyncssh.listen(
             sock=self._listener,
             backlog=limits.BACKLOG,
