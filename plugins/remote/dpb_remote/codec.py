@@ -253,7 +253,7 @@ def error(fault: Fault) -> DpbError:
             made = kind(**{name: _frozen(value) for name, value in fault.facts.items() if name in known})
             if str(made) == fault.text:
                 return made
-        except (TypeError, ValueError, RecursionError):
+        except Exception:  # noqa: BLE001  # facts may be of any kind: those that make no such error are only kept
             pass
     return Remembered(fault.code, fault.text, dict(fault.facts))
 
