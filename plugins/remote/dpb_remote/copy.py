@@ -242,7 +242,7 @@ class Copy(NetworkKind):
         """Take up terminals, model and what is beneath; whether any of it is new."""
         terminals, model, beneath = codec.understood(
             lambda: (
-                codec.texts(plain["terminals"]),
+                codec.names(plain["terminals"]),
                 codec.model(plain["model"]),
                 codec.texts(plain["beneath"]),
             )

@@ -12,7 +12,9 @@ from dpb_remote.network import Remote
 
 from dpb_framework.contracts import Service
 from dpb_framework.errors import Remembered, Unreachable
-from dpb_framework.model import SYSTEM, Fault
+from dpb_framework.model import SYSTEM, Chord, Fault, Fragment, NetworkModel, Status
+from dpb_framework.runtime import Runtime
+from dpb_framework.testing.layout import one_switch
 from dpb_framework.testing.world import World
 
 from .remote_stub import AB, WHOLE, Send, Stub
@@ -115,3 +117,60 @@ def test_an_order_ends_whatever_its_answer_brings_about(
 @pytest.mark.parametrize("seconds", [10**400, [], {}, "7", None], ids=lambda value: str(value)[:9])
 def test_an_error_whose_facts_are_odd_is_only_kept(seconds: Any) -> None:
     assert isinstance(codec.error(Fault("timed-out", "told", {"what": "w", "seconds": seconds})), Remembered)
+
+
+def model(*terminals: Any, **chord: Any) -> dict[str, Any]:
+    """A model of one fragment, and in it one chord that is as it should be but for what is said."""
+    good = {"a": "a", "b": "b", "upstream": 1, "downstream": 0.5, "delay": 0}
+    return {"fragments": [{"terminals": list(terminals), "chords": [{**good, **chord}]}]}
+
+
+def test_a_model_is_read_as_it_is_told() -> None:
+    assert codec.model(model("a", "b", upstream=10**12)) == NetworkModel(
+        (Fragment(("a", "b"), (Chord("a", "b", 10**15, 500, 0),)),)
+    )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        model("a", 5, "b"),
+        model("a", {}, "b"),
+        model("a", "not a name", "b"),
+        model("a", "b" * 129, "b"),
+        model("a", "b", a=None),
+        model("a", "b", b=[]),
+        model("a", "b", b="c"),
+        model("a", "b", upstream=-1),
+        model("a", "b", downstream=float("nan")),
+        model("a", "b", delay=10**4000),
+        {"fragments": {}},
+        {"fragments": [{"terminals": "ab", "chords": None}]},
+        {"fragments": [{"terminals": ["a"], "chords": {}}]},
+    ],
+    ids=lambda told: str(told)[:120],
+)
+def test_a_model_that_no_network_has_is_not_understood(told: dict[str, Any]) -> None:
+    with pytest.raises(codec.Garbled):
+        codec.understood(codec.model, told)
+
+
+def test_half_a_character_is_not_taken_up() -> None:
+    """It could be neither kept nor told."""
+    for half in (b'["\\ud800"]', b'{"\\uDFFF": 1}', b'["\\udc00\\ud800"]'):
+        with pytest.raises(codec.Garbled):
+            codec.read(half)
+    assert codec.read(b'["\\ud83d\\ude00", "\\\\ud800"]') == ["\N{GRINNING FACE}", "\\ud800"]
+
+
+def test_one_network_s_bad_model_refuses_nothing_of_the_others(stub: Stub) -> None:
+    """Its contact is lost, with the reason; what does not touch it goes on."""
+    bad = {**WHOLE, "model": {"fragments": [{"terminals": ["left", 5, "right"], "chords": None}]}}
+    stub.stream = 200, b"event: whole\ndata: " + json.dumps(bad).encode() + b"\n\n"
+    layout = one_switch().aggregator("all", ["s1", "far"], {"a": "s1:a", "b": "s1:b"})
+    layout.networks["far"] = {"kind": "remote", "url": stub.url, "network": "s1"}
+    with World(layout, runtime=Runtime) as world:
+        eventually(lambda: contact(world)[0] == "lost")
+        assert "not understood" in contact(world)[1]
+        service = world.network("all").create(SYSTEM, "h", AB).result(PATIENCE)
+        assert service.wait({Status.INACTIVE}, PATIENCE).result(PATIENCE) is Status.INACTIVE
