@@ -201,7 +201,7 @@ class Copy(NetworkKind):
                 codec.whole(plain["last-event"]),
                 codec.whole(plain["last-service"]),
                 codec.whole(plain["moment"]),
-                [(one, codec.view(one, self._name)) for one in plain["services"]],
+                [(one, codec.view(one, self._name)) for one in codec.listed(plain["services"])],
             )
         )
         same = store == self._store
@@ -329,7 +329,7 @@ def _dated(plain: Any) -> tuple[int, int]:
 
 
 def _changes(plain: Any, network: str) -> tuple[list[Any], list[Event]]:
-    return list(plain["services"]), [
+    return codec.listed(plain["services"]), [
         Event(network, codec.whole(one["number"]), EventKind(one["kind"]), dict(one["data"]))
-        for one in plain["happened"]
+        for one in codec.listed(plain["happened"])
     ]

@@ -174,3 +174,34 @@ def test_one_network_s_bad_model_refuses_nothing_of_the_others(stub: Stub) -> No
         assert "not understood" in contact(world)[1]
         service = world.network("all").create(SYSTEM, "h", AB).result(PATIENCE)
         assert service.wait({Status.INACTIVE}, PATIENCE).result(PATIENCE) is Status.INACTIVE
+
+
+HAPPENED = {"number": 1, "kind": "terminal", "data": {"name": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ("whole", {**WHOLE, "services": {}}),
+        ("changed", {"services": {}, "happened": []}),
+        ("changed", {"services": [], "happened": {}}),
+        ("changed", {"services": [{**HERE, "id": "900.5"}], "happened": []}),
+        ("changed", {"services": [{**HERE, "moment": float("inf")}], "happened": []}),
+        ("changed", {"services": [{**HERE, "id": 8, "conditions": [{}]}], "happened": []}),
+        ("changed", {"services": [], "happened": [{**HAPPENED, "number": float("inf")}]}),
+        ("changed", {"services": [], "happened": [{**HAPPENED, "number": "1"}]}),
+        ("changed", {"services": [], "happened": [{**HAPPENED, "kind": {}}]}),
+        ("changed", {"services": [], "happened": [{**HAPPENED, "data": 7}]}),
+        ("model", {"terminals": ["a"], "model": model("a", "b", delay=float("inf")), "beneath": []}),
+    ],
+    ids=range(11),
+)
+def test_a_stream_that_tells_of_what_cannot_be_is_lost_with_the_reason(
+    stub: Stub, near: Callable[..., World], event: str, told: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    status, begin = stub.stream
+    stub.stream = status, begin + f"event: {event}\ndata: {json.dumps(told)}\n\n".encode()
+    world = near()
+    eventually(lambda: contact(world)[0] == "lost" and "it says what is not understood" in contact(world)[1])
+    assert world.network("far").services() == []
+    assert "Traceback" not in caplog.text
