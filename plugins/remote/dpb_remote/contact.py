@@ -13,9 +13,10 @@ import aiohttp
 
 from dpb_framework.errors import DpbError, Unreachable
 from dpb_remote.answers import shortly
+from dpb_remote.bodies import PIECE
 from dpb_remote.line import Line
 from dpb_remote.settings import Settings
-from dpb_remote.sse import Parser, TooLong
+from dpb_remote.sse import Parser
 
 if TYPE_CHECKING:
     from dpb_remote.network import Remote
@@ -59,8 +60,6 @@ class Contact:
                 problem = error.problem if isinstance(error, Unreachable) else str(error)
             except TimeoutError:
                 problem = "it is silent; where it is only slow, see the settings keep-alive and timeout"
-            except TooLong:
-                problem = "it sends an event without an end, which no broker does; is the URL right?"
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 problem = shortly(error)
             except Exception as error:  # whatever it is, contact must be tried again
@@ -82,7 +81,7 @@ class Contact:
             parser = Parser()
             async with _Listening(max(silence, settings.timeout)) as listening:
                 while loop.time() < compare:
-                    piece = await content.readany()
+                    piece = await content.read(PIECE)
                     listening.heard()
                     if not piece:
                         raise Unreachable(network.where, "it ended the stream")

@@ -21,7 +21,7 @@ from dpb_framework.errors import Stopped, Unreachable
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime, Strand
 from dpb_framework.turns import at_last
-from dpb_remote import codec
+from dpb_remote import bodies, codec
 from dpb_remote.answers import Answer, late, refused, said, shortly
 from dpb_remote.loop import Loop
 from dpb_remote.orders import Given, Pile, body, fail_once, requests
@@ -182,7 +182,8 @@ class Line:
     async def _get(self, path: str) -> Answer:
         async with self._open(CONNECTIONS).get(self._url(path), allow_redirects=False) as answer:
             moment = answer.headers.get("DPB-Moment", "")
-            return Answer(answer.status, said(await answer.read()), int(moment) if moment.isdecimal() else 0)
+            read = await (bodies.whole if answer.status == 200 else bodies.error)(answer)
+            return Answer(answer.status, said(read), int(moment) if moment.isdecimal() else 0)
 
     async def _carry(self, waiting: dict[int, Given], seconds: float) -> None:
         """Send the orders that wait, and settle each one's reply; what is answered waits no more."""
@@ -214,15 +215,13 @@ class Line:
             self._url("/orders"), data=body(waiting.values()), headers=headers, allow_redirects=False
         ) as answer:
             if answer.status != 200:
-                self._refused_all(waiting, Answer(answer.status, said(await answer.read())))
+                self._refused_all(waiting, Answer(answer.status, said(await bodies.error(answer))))
                 return
-            rest = b""
-            async for piece in answer.content.iter_any():
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    number, told = codec.answer(line)
-                    if 0 <= number < len(sent) and (given := waiting.pop(sent[number], None)) is not None:
-                        self._settle(given, Answer(*told))
+            async for line in bodies.lines(answer):
+                number, told = codec.answer(line)
+                if not 0 <= number < len(sent) or (given := waiting.pop(sent[number], None)) is None:
+                    raise codec.Garbled("it answers what was not asked")
+                self._settle(given, Answer(*told))
 
     def _refused_all(self, waiting: dict[int, Given], answer: Answer) -> None:
         """The request was refused as a whole: what may be one order's fault is not the others'."""
@@ -251,7 +250,7 @@ class Line:
         """The connections of one kind, at most *limit* (0: as many as are needed)."""
         session = self._sessions.get(limit)
         if session is None:
-            headers = {"Accept": "application/json", "User-Agent": "dpb-remote"}
+            headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "dpb-remote"}
             if self.door.authorization is not None:
                 headers["Authorization"] = self.door.authorization
             tls = self.door.tls()
@@ -260,6 +259,7 @@ class Line:
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers=headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
                 read_bufsize=1024 * 1024,
             )
         return session
@@ -275,11 +275,12 @@ class Line:
         async with asyncio.timeout(seconds) as patience:
             async with self._open(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    raise refused(where, Answer(answer.status, said(await answer.read())), self.door) or Unreachable(
-                        where, f"it answers {answer.status}, but not as a broker does; is the URL right?"
-                    )
+                    raise refused(
+                        where, Answer(answer.status, said(await bodies.error(answer))), self.door
+                    ) or Unreachable(where, f"it answers {answer.status}, but not as a broker does; is the URL right?")
                 if not answer.content_type == "text/event-stream":
                     raise Unreachable(where, "it answers, but not as a broker does; is the URL right?")
+                bodies.check(answer)
                 patience.reschedule(None)
                 yield answer.content
 

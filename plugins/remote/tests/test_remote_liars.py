@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dpb_remote import codec
+from dpb_remote import bodies, codec, sse
+from dpb_remote.cutting import Cutter, TooLong
 from dpb_remote.network import Remote
 
 from dpb_framework.contracts import Service
@@ -16,6 +18,7 @@ from dpb_framework.model import SYSTEM, Chord, Fault, Fragment, NetworkModel, St
 from dpb_framework.runtime import Runtime
 from dpb_framework.testing.layout import one_switch
 from dpb_framework.testing.world import World
+from dpb_framework.turns import turn
 
 from .remote_stub import AB, WHOLE, Send, Stub
 from .remote_worlds import PATIENCE, eventually
@@ -205,3 +208,92 @@ def test_a_stream_that_tells_of_what_cannot_be_is_lost_with_the_reason(
     eventually(lambda: contact(world)[0] == "lost" and "it says what is not understood" in contact(world)[1])
     assert world.network("far").services() == []
     assert "Traceback" not in caplog.text
+
+
+# -- without end -----------------------------------------------------------------------------------
+
+LONG = {"Content-Length": "1000000000"}
+"""Of a body that does not end."""
+
+
+def test_nothing_compressed_is_asked_for(stub: Stub, world: World) -> None:
+    """A little of it may be very much."""
+    with pytest.raises(Unreachable):
+        world.network("far").create(SYSTEM, "h2", AB).result(PATIENCE)
+    assert [head["accept-encoding"] for head in stub.heads] == ["identity", "identity"]
+
+
+def test_what_is_compressed_is_not_read(stub: Stub, world: World, near: Callable[..., World]) -> None:
+    stub.headers = {"Content-Encoding": "gzip"}
+    stub.answer = 200, gzip.compress(line(0, HERE))
+    with pytest.raises(Unreachable, match="compressed"):
+        world.network("far").service(7).activate(SYSTEM).result(PATIENCE)
+    stub.stream = 200, gzip.compress(stub.stream[1])
+    other = near()
+    eventually(lambda: "compressed" in contact(other)[1], lambda: contact(other))
+
+
+def test_an_error_without_an_end_is_that_error(stub: Stub, world: World, near: Callable[..., World]) -> None:
+    stub.headers, endless = LONG, (502, b"<html>" + bytes(bodies.ERROR))
+    stub.answer = stub.stream = endless
+    network = world.network("far")
+    for _ in range(2):  # to an order, and to a question
+        with pytest.raises(Unreachable, match="it answers 502"):
+            network.create(SYSTEM, "new", AB).result(PATIENCE)
+        with pytest.raises(Unreachable, match="it answers 502"):
+            network.find("new").result(PATIENCE)
+    other = near()
+    eventually(lambda: "it answers 502" in contact(other)[1], lambda: contact(other))
+
+
+def test_an_answer_without_an_end_is_none(stub: Stub, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "ANSWER", 1000)
+    monkeypatch.setattr(bodies, "PIECE", 100)
+    stub.headers, stub.answer = LONG, (200, b" " * 2000)
+    with pytest.raises(Unreachable, match="an answer without an end"):
+        world.network("far").create(SYSTEM, "new", AB).result(PATIENCE)
+    with pytest.raises(Unreachable, match="an answer without an end"):
+        world.network("far").find("new").result(PATIENCE)
+
+
+def test_a_line_or_an_event_without_an_end_is_none(
+    stub: Stub, world: World, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "LINE", 1000)
+    monkeypatch.setattr(sse, "MOST", 1000)
+    stub.headers, stub.answer = LONG, (200, b" " * 2000)
+    with pytest.raises(Unreachable, match="a line without an end"):
+        world.network("far").service(7).activate(SYSTEM).result(PATIENCE)
+    stub.headers, stub.stream = {}, (200, b"data: " + b" " * 2000)
+    other = near()
+    eventually(lambda: "an event without an end" in contact(other)[1], lambda: contact(other))
+
+
+def test_more_answers_than_orders_are_none(stub: Stub, world: World) -> None:
+    def answer(orders: list[dict[str, Any]], send: Send) -> None:
+        send(line(0, HERE) * 2)
+        stub.over.wait(PATIENCE)
+
+    stub.orders = answer
+    network = world.network("far")
+    with turn():
+        first, second = network.service(7).activate(SYSTEM), network.create(SYSTEM, "new", AB)
+    first.result(PATIENCE)
+    with pytest.raises(Unreachable, match="what was not asked"):
+        second.result(PATIENCE)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("end", [b"\n", b"\n\n"])
+def test_a_text_is_cut_wherever_its_pieces_end(size: int, end: bytes) -> None:
+    """And nothing is longer than it may be."""
+    parts = [b"", b"a", b"\nb" if len(end) > 1 else b"b", b"12345"]
+    text = end.join(parts) + end + b"rest"
+    cutter, found = Cutter("a part", end, 5), []
+    for i in range(0, len(text), size):
+        found += cutter.feed(text[i : i + size])
+    assert found == text.split(end)[:-1]
+    with pytest.raises(TooLong, match="a part without an end"):
+        cutter.feed(b"...")
+    with pytest.raises(TooLong):
+        Cutter("a part", end, 5).feed(b"123456" + end)
