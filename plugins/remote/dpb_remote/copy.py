@@ -158,9 +158,16 @@ class Copy(NetworkKind):
         """The number of the last event that was heard; None before there was contact."""
         return None if self._store is None else self._last_event
 
-    def hear(self, said: Sequence[Said]) -> None:
-        """Take what the stream says; called in the loop."""
-        self.deliver(partial(self._hear, said))
+    def hear(self, said: Sequence[Said], then: Callable[[], None]) -> None:
+        """Take what the stream says, and call *then* when it is taken up; called in the loop."""
+
+        def take() -> None:
+            try:
+                self._hear(said)
+            finally:
+                then()
+
+        self.deliver(take)
 
     def _hear(self, said: Sequence[Said]) -> None:
         for one in said:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from dpb_remote import bodies, codec, sse
+from dpb_remote import backlog, bodies, codec, sse
+from dpb_remote.contact import _Listening
 from dpb_remote.cutting import Cutter, TooLong
 from dpb_remote.network import Remote
 
@@ -203,7 +205,8 @@ def test_a_stream_that_tells_of_what_cannot_be_is_lost_with_the_reason(
     stub: Stub, near: Callable[..., World], event: str, told: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     status, begin = stub.stream
-    stub.stream = status, begin + f"event: {event}\ndata: {json.dumps(told)}\n\n".encode()
+    before = b"" if event == "whole" else begin
+    stub.stream = status, before + f"event: {event}\ndata: {json.dumps(told)}\n\n".encode()
     world = near()
     eventually(lambda: contact(world)[0] == "lost" and "it says what is not understood" in contact(world)[1])
     assert world.network("far").services() == []
@@ -297,3 +300,61 @@ def test_a_text_is_cut_wherever_its_pieces_end(size: int, end: bytes) -> None:
         cutter.feed(b"...")
     with pytest.raises(TooLong):
         Cutter("a part", end, 5).feed(b"123456" + end)
+
+
+def flood(texts: int) -> tuple[int, bytes]:
+    """A stream that tells the usual, and then so many events."""
+    told = [{"services": [], "happened": [{**HAPPENED, "number": number + 1}]} for number in range(texts)]
+    whole = b"event: whole\ndata: " + json.dumps(WHOLE).encode() + b"\n\n"
+    return 200, whole + b"".join(b"event: changed\ndata: " + json.dumps(one).encode() + b"\n\n" for one in told)
+
+
+def test_a_stream_is_read_no_faster_than_it_is_taken_up(
+    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile its silence is none."""
+    monkeypatch.setattr(backlog, "MOST", 1000)
+    handed, looks, full = [0], [0], threading.Event()
+    hear, look, room = Remote.hear, _Listening._look, backlog.Backlog.room
+
+    def hearing(self: Remote, said: Sequence[sse.Said], then: Callable[[], None]) -> None:
+        handed[0] += len(said)
+        hear(self, said, then)
+
+    def looking(self: _Listening) -> None:
+        looks[0] += 1
+        look(self)
+
+    async def waiting(self: backlog.Backlog) -> None:
+        full.set()
+        await room(self)
+
+    monkeypatch.setattr(Remote, "hear", hearing)
+    monkeypatch.setattr(_Listening, "_look", looking)
+    monkeypatch.setattr(backlog.Backlog, "room", waiting)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(self: Remote, said: Sequence[sse.Said]) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        take(self, said)
+
+    take = Remote._hear
+    monkeypatch.setattr(Remote, "_hear", hold)
+    stub.stream = flood(3000)
+    network = near(**{"keep-alive": 0.1, "timeout": 0.2}).network("far")
+    assert begun.wait(PATIENCE)
+    assert full.wait(PATIENCE)
+    there, before = handed[0], looks[0]
+    assert there < 2000
+    eventually(lambda: looks[0] > before + 2)
+    assert (handed[0], len(stub.heads)) == (there, 1)
+    go_on.set()
+    eventually(lambda: network.last_event == 3000)
+
+
+def test_the_whole_is_told_once_in_a_stream(stub: Stub, near: Callable[..., World]) -> None:
+    status, begin = stub.stream
+    stub.stream = status, begin * 2
+    world = near()
+    eventually(lambda: "the whole again" in contact(world)[1], lambda: contact(world))
