@@ -52,6 +52,8 @@ class Remote(Copy):
         self._contact: Contact | None = None
         self._doubtful: set[str] = set()
         """Handles of services of which it is not known whether they were made."""
+        self._oddity = ""
+        """What the last answer was not understood for."""
 
     @classmethod
     def build(cls, workshop: Workshop) -> Remote:
@@ -187,12 +189,22 @@ class Remote(Copy):
     def take(self, answer: Answer, asked: codec.Asked | None = None) -> RemoteService | None:
         """Take up what an answer tells of a service; None where it tells nothing that is understood."""
         try:
-            return self._adopt(codec.dated(answer.plain, answer.moment), asked)
+            made = self._adopt(codec.dated(answer.plain, answer.moment), asked)
         except codec.Garbled as error:
-            _logger.error("%s: %s", self.where, error)
-        except Exception:  # whatever it tells, somebody waits for what comes after
-            _logger.exception("%s: what an answer says cannot be taken up", self.where)
-        return None
+            self._tell_odd(f"an answer is not understood: {error}")
+            return None
+        except Exception as error:  # noqa: BLE001  # whatever it tells, somebody waits for what comes after
+            fault = f"an answer cannot be taken up: internal fault, please report it: {type(error).__name__}: {error}"
+            self._tell_odd(fault, error)
+            return None
+        self._oddity = ""
+        return made
+
+    def _tell_odd(self, problem: str, fault: Exception | None = None) -> None:
+        """Log what answers have told oddly, once: orders are given again and again."""
+        if problem != self._oddity:
+            self._oddity = problem
+            _logger.error("%s: %s", self.where, problem, exc_info=fault)
 
     def odd(self) -> Unreachable:
         """What becomes of an order whose answer tells nothing that is understood: its outcome is not known."""

@@ -119,6 +119,28 @@ def test_an_order_ends_whatever_its_answer_brings_about(
         network.find("new").result(PATIENCE)
 
 
+def test_an_answer_that_is_not_understood_is_logged_when_it_is_new(
+    stub: Stub, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = world.network("far").service(7)
+
+    def told() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+    for odd, count in ((None, 1), ([], 1), ({**HERE, "id": "7"}, 2)):
+        always(stub, odd, 204)
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                service.activate(SYSTEM).result(PATIENCE)
+        assert len(told()) == count, told()
+    always(stub, HERE)
+    service.activate(SYSTEM).result(PATIENCE)
+    always(stub, {**HERE, "id": "7"})
+    with pytest.raises(Unreachable):
+        service.activate(SYSTEM).result(PATIENCE)
+    assert len(told()) == 3
+
+
 @pytest.mark.parametrize("seconds", [10**400, [], {}, "7", None], ids=lambda value: str(value)[:9])
 def test_an_error_whose_facts_are_odd_is_only_kept(seconds: Any) -> None:
     assert isinstance(codec.error(Fault("timed-out", "told", {"what": "w", "seconds": seconds})), Remembered)
