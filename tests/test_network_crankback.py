@@ -286,6 +286,27 @@ def test_orphans_under_our_handles_are_released_at_the_start() -> None:
         assert world.carries("net", "t1", 1) == {("t2", 1)}
 
 
+def test_orphans_are_looked_for_whatever_one_inferior_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its fault is told, and is not the others'; and it is asked again."""
+    with World(line(2)) as world:
+        for name in ("s1", "s2"):
+            handle = f"{world.store.uuid}/net/99/1/0"
+            world.establish(name, ("t", None, 10, 10), ("u", None, 10, 10), handle=handle)
+
+        def fault(handle_prefix: str = "") -> list[Service]:
+            raise TypeError("not foreseen")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.network("s1"), "services", fault)
+            world.pass_time(200)
+            assert world.network("s2").services() == []
+            assert "network net: what is left over at s1 cannot be released" in caplog.text
+        world.pass_time(200)
+        assert world.network("s1").services() == []
+
+
 def test_a_handle_is_never_used_twice() -> None:
     """Not after a failed define, a reset or a restart either."""
     with World(line(2)) as world:

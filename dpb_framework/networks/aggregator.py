@@ -47,6 +47,8 @@ from dpb_framework.reply import Reply
 from dpb_framework.runtime import nothing
 from dpb_framework.settings import nearest
 
+_logger = logging.getLogger("dpb.networks")
+
 SWEEP = 10.0
 """Seconds until orphans are looked for again after some were found."""
 
@@ -134,9 +136,7 @@ class Aggregator(AggregatorTopology):
         try:
             self._algorithm.warm_up()
         except Exception:
-            logging.getLogger("dpb.networks").exception(
-                "network %s: algorithm %s failed to warm up", self.name, self._algorithm_name
-            )
+            _logger.exception("network %s: algorithm %s failed to warm up", self.name, self._algorithm_name)
         for name, inferior in self._inferiors.items():
             self._cancels.append(inferior.watch(partial(self._heard, name), (EventKind.MODEL,)))
         self.resume()
@@ -158,20 +158,30 @@ class Aggregator(AggregatorTopology):
         """Release subservices under our handles that no attempt knows; again later where that did not succeed."""
         if self.stopped:
             return
+        found = False
+        try:
+            found = self._release_orphans()
+        finally:  # it is done again whatever happens
+            self._cancel_sweep = self.runtime.later(
+                SWEEP if found else SWEEP_IDLE, partial(self.strand.post, self._sweep)
+            )
+
+    def _release_orphans(self) -> bool:
+        """Whether there were any. What fails with one inferior is told, and is not the others' matter."""
         known: set[tuple[str, str]] = set()
         for service in self._services.values():
             known |= service.handles()
-        orphans = [
-            orphan
-            for name, inferior in self._inferiors.items()
-            for orphan in inferior.services(self.prefix)
-            if (name, orphan.handle) not in known
-        ]
-        for orphan in orphans:
-            orphan.release(SYSTEM)
-        self._cancel_sweep = self.runtime.later(
-            SWEEP if orphans else SWEEP_IDLE, partial(self.strand.post, self._sweep)
-        )
+        found = False
+        for name, inferior in self._inferiors.items():
+            try:
+                orphans = [o for o in inferior.services(self.prefix) if (name, o.handle) not in known]
+                for orphan in orphans:
+                    orphan.release(SYSTEM)
+            except Exception:  # whatever it is, the other inferiors' orphans are looked for
+                _logger.exception("network %s: what is left over at %s cannot be released", self.name, name)
+            else:
+                found = found or bool(orphans)
+        return found
 
     def stop(self) -> None:
         """Let the inferiors be."""

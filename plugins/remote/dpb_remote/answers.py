@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 from attrs import frozen
@@ -10,9 +10,6 @@ from attrs import frozen
 from dpb_framework.errors import DpbError, NetworkUnknown, Refused, Remembered, Unreachable
 from dpb_remote import codec
 from dpb_remote.settings import Door
-
-LONGEST: Final = 16 * 1024 * 1024
-"""Bytes that a body, or the line of one order's answer, may have: more is no broker."""
 
 
 @frozen
@@ -22,33 +19,6 @@ class Answer:
     status: int
     plain: Any
     moment: int = 0
-
-
-class Gathered:
-    """What has arrived of a body, or of a line of it, within a bound."""
-
-    def __init__(self) -> None:
-        self._text = bytearray()
-
-    def add(self, piece: bytes) -> None:
-        """Take what arrived. `Garbled` where that has no end: its time would be over too late to spare the memory."""
-        self._text += piece
-        if len(self._text) > LONGEST:
-            raise codec.Garbled("it answers without an end, which no broker does; is the URL right?")
-
-    def lines(self, piece: bytes) -> list[bytes]:
-        """Take what arrived, and return the lines that it completes."""
-        *lines, rest = piece.split(b"\n")
-        if lines:
-            lines[0] = self.take() + lines[0]
-        self.add(rest)
-        return lines
-
-    def take(self) -> bytes:
-        """Return all, and have nothing."""
-        taken = bytes(self._text)
-        self._text.clear()
-        return taken
 
 
 def said(text: bytes) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -31,6 +32,7 @@ from dpb_framework.model import (
     Step,
     StepImpossible,
     TrafficFlow,
+    check_name,
     kbps,
     mbps,
 )
@@ -49,6 +51,9 @@ _DESIRED: Final = {desired: desired for desired in Desired}
 _CHANGES: Final = {change: change for change in Change}
 _WORDS: Final = {"terminal": "terminal-name", "ingress": "ingress-bw", "egress": "egress-bw"}
 _NAMED: Final = ("avoid_trunks", "avoid_networks", "pass_trunks", "pass_networks")
+_LARGEST: Final = 10**18
+"""What a rate or delay of a chord is at the most: a thousand times what stands for no bound."""
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SHAPE: Final = frozenset({"type", "title", "status", "code", "detail", "field"})
 
 
@@ -59,7 +64,10 @@ class Garbled(Exception):
 def read(written: bytes) -> Any:
     """Return what a JSON text says. Floats have the shortest text that means them, which `kbps` takes exactly."""
     try:
-        return _decode(written.decode())
+        found = _decode(written.decode())
+        if _HALF.search(written):
+            write(found)  # half a character, which JSON can name, is no text: it could be neither kept nor told
+        return found
     except (ValueError, RecursionError) as error:
         raise Garbled("it is no JSON") from error
 
@@ -99,9 +107,19 @@ def text(found: Any) -> str:
 
 def texts(found: Any) -> tuple[str, ...]:
     """*found*, which must be a list of texts: a text is none, though its letters are."""
+    return tuple(map(text, listed(found)))
+
+
+def names(found: Any) -> tuple[str, ...]:
+    """*found*, which must be a list of what terminals may be called."""
+    return tuple(check_name(name, "terminals") for name in listed(found))
+
+
+def listed(found: Any) -> list[Any]:
+    """*found*, which must be a list."""
     if type(found) is not list:
         raise TypeError(f"expected a list, got a value of type {type(found).__name__}")
-    return tuple(map(text, found))
+    return found
 
 
 def segment(found: list[Plain] | None, way: Plain | None = None) -> Segment | None:
@@ -199,34 +217,31 @@ def view(found: Plain, network: str, asked: Asked | None = None) -> ServiceView:
 
 
 def model(found: Plain) -> NetworkModel:
-    """What the network shows to a superior."""
-    return NetworkModel(
-        tuple(
-            Fragment(
-                texts(fragment["terminals"]),
-                None
-                if fragment["chords"] is None
-                else tuple(
-                    Chord(
-                        text(c["a"]),
-                        text(c["b"]),
-                        _thousandths(c["upstream"]),
-                        _thousandths(c["downstream"]),
-                        _thousandths(c["delay"]),
-                    )
-                    for c in fragment["chords"]
-                ),
-            )
-            for fragment in found["fragments"]
-        )
-    )
+    """What the network shows to a superior, who keeps it: of it nothing may be such as no network has."""
+    return NetworkModel(tuple(map(_fragment, listed(found["fragments"]))))
+
+
+def _fragment(found: Plain) -> Fragment:
+    terminals, chords = names(found["terminals"]), found["chords"]
+    there = frozenset(terminals)
+    return Fragment(terminals, None if chords is None else tuple(_chord(chord, there) for chord in listed(chords)))
+
+
+def _chord(found: Plain, terminals: Collection[str]) -> Chord:
+    a, b = found["a"], found["b"]
+    if a not in terminals or b not in terminals:
+        raise ValueError("a chord joins two terminals of its fragment")
+    return Chord(a, b, _thousandths(found["upstream"]), _thousandths(found["downstream"]), _thousandths(found["delay"]))
 
 
 def _thousandths(found: object) -> int:
     """A rate or delay of a chord: within a switch there is no bound, so it may be beyond any that a service has."""
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise TypeError("no number")
-    return int(Decimal(str(found)) * 1000)
+    made = int(Decimal(str(found)) * 1000)
+    if not 0 <= made <= _LARGEST:
+        raise ValueError("a rate or delay is not negative, nor without end")
+    return made
 
 
 def problem(found: Any) -> DpbError | None:
@@ -253,7 +268,7 @@ def error(fault: Fault) -> DpbError:
             made = kind(**{name: _frozen(value) for name, value in fault.facts.items() if name in known})
             if str(made) == fault.text:
                 return made
-        except (TypeError, ValueError, RecursionError):
+        except Exception:  # noqa: BLE001  # facts may be of any kind: those that make no such error are only kept
             pass
     return Remembered(fault.code, fault.text, dict(fault.facts))
 

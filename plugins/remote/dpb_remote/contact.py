@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -13,10 +16,12 @@ import aiohttp
 
 from dpb_framework.errors import DpbError, Unreachable
 from dpb_remote.answers import shortly
+from dpb_remote.backlog import Backlog
+from dpb_remote.bodies import PIECE
 from dpb_remote.codec import Garbled
 from dpb_remote.line import Line
 from dpb_remote.settings import Settings
-from dpb_remote.sse import Parser, TooLong
+from dpb_remote.sse import Parser
 
 if TYPE_CHECKING:
     from dpb_remote.network import Remote
@@ -25,6 +30,9 @@ _logger = logging.getLogger("dpb.remote")
 
 RETRY: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each further try to reach the other broker, more or less a fifth."""
+
+EACH: Final = 256
+"""Bytes that a text counts for beside its own."""
 
 
 class Contact:
@@ -60,8 +68,6 @@ class Contact:
                 problem = error.problem if isinstance(error, Unreachable) else str(error)
             except TimeoutError:
                 problem = "it is silent; where it is only slow, see the settings keep-alive and timeout"
-            except TooLong:
-                problem = "it sends an event without an end, which no broker does; is the URL right?"
             except (aiohttp.ClientError, OSError, ValueError, Garbled) as error:
                 problem = shortly(error)
             except Exception as error:  # whatever it is, contact must be tried again
@@ -80,10 +86,10 @@ class Contact:
         compare = loop.time() + settings.audit_interval if settings.audit_interval else float("inf")
         path = f"{self._path}?quiet-millis={round(settings.keep_alive * 1000)}"
         async with self._line.stream(network.where, path, network.seen, settings.timeout) as content:
-            parser = Parser()
+            parser, backlog, wholes = Parser(), Backlog(), 0
             async with _Listening(max(silence, settings.timeout)) as listening:
                 while loop.time() < compare:
-                    piece = await content.readany()
+                    piece = await content.read(PIECE)
                     listening.heard()
                     if not piece:
                         raise Unreachable(network.where, "it ended the stream")
@@ -92,7 +98,18 @@ class Contact:
                     if said := list(parser.feed(piece)):
                         self._heard = True
                         listening.be_patient(silence)
-                        network.hear(said)
+                        wholes += sum(one.event == "whole" for one in said)
+                        if wholes > 1:
+                            self.garbled = "it tells the whole again in one stream, which no broker does"
+                            raise Unreachable(network.where, self.garbled)
+                        size = sum(EACH + len(one.data) for one in said)
+                        backlog.give(size)
+                        network.hear(said, partial(backlog.take, size))
+                    if backlog.full:
+                        with listening.busy():
+                            await backlog.room()
+                    elif len(piece) == PIECE:  # there may be more at once: others in this loop come first
+                        await asyncio.sleep(0)
 
 
 class _Listening:
@@ -103,6 +120,7 @@ class _Listening:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
+        self._busy = False
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._scope = asyncio.timeout(None)
@@ -119,7 +137,19 @@ class _Listening:
             self._timer.cancel()
             self._look()
 
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Meanwhile nobody listens, so that silence is none of the other side's."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+            self.heard()
+
     def _look(self) -> None:
+        if self._busy:
+            self.heard()
         left = self._last + self._patience - self._loop.time()
         if left <= 0:
             self._scope.reschedule(self._loop.time())

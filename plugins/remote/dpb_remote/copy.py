@@ -158,9 +158,16 @@ class Copy(NetworkKind):
         """The number of the last event that was heard; None before there was contact."""
         return None if self._store is None else self._last_event
 
-    def hear(self, said: Sequence[Said]) -> None:
-        """Take what the stream says; called in the loop."""
-        self.deliver(partial(self._hear, said))
+    def hear(self, said: Sequence[Said], then: Callable[[], None]) -> None:
+        """Take what the stream says, and call *then* when it is taken up; called in the loop."""
+
+        def take() -> None:
+            try:
+                self._hear(said)
+            finally:
+                then()
+
+        self.deliver(take)
 
     def _hear(self, said: Sequence[Said]) -> None:
         for one in said:
@@ -201,7 +208,7 @@ class Copy(NetworkKind):
                 codec.whole(plain["last-event"]),
                 codec.whole(plain["last-service"]),
                 codec.whole(plain["moment"]),
-                [(one, codec.view(one, self._name)) for one in plain["services"]],
+                [(one, codec.view(one, self._name)) for one in codec.listed(plain["services"])],
             )
         )
         same = store == self._store
@@ -242,7 +249,7 @@ class Copy(NetworkKind):
         """Take up terminals, model and what is beneath; whether any of it is new."""
         terminals, model, beneath = codec.understood(
             lambda: (
-                codec.texts(plain["terminals"]),
+                codec.names(plain["terminals"]),
                 codec.model(plain["model"]),
                 codec.texts(plain["beneath"]),
             )
@@ -329,7 +336,7 @@ def _dated(plain: Any) -> tuple[int, int]:
 
 
 def _changes(plain: Any, network: str) -> tuple[list[Any], list[Event]]:
-    return list(plain["services"]), [
+    return codec.listed(plain["services"]), [
         Event(network, codec.whole(one["number"]), EventKind(one["kind"]), dict(one["data"]))
-        for one in plain["happened"]
+        for one in codec.listed(plain["happened"])
     ]

@@ -21,8 +21,8 @@ from dpb_framework.errors import Stopped, Unreachable
 from dpb_framework.reply import Reply
 from dpb_framework.runtime import Runtime, Strand
 from dpb_framework.turns import at_last
-from dpb_remote import codec
-from dpb_remote.answers import Answer, Gathered, late, refused, said, shortly
+from dpb_remote import bodies, codec
+from dpb_remote.answers import Answer, late, refused, said, shortly
 from dpb_remote.loop import Loop
 from dpb_remote.orders import Given, Pile, body, fail_once, requests
 from dpb_remote.pool import Pool
@@ -178,7 +178,8 @@ class Line:
     async def _get(self, path: str) -> Answer:
         async with self._pool.session(CONNECTIONS).get(self._url(path), allow_redirects=False) as answer:
             moment = answer.headers.get("DPB-Moment", "")
-            return Answer(answer.status, said(await _body(answer)), int(moment) if moment.isdecimal() else 0)
+            read = await (bodies.whole if answer.status == 200 else bodies.error)(answer)
+            return Answer(answer.status, said(read), int(moment) if moment.isdecimal() else 0)
 
     async def _carry(self, waiting: dict[int, Given], seconds: float) -> None:
         """Send the orders that wait, and settle each one's reply; what is answered waits no more."""
@@ -210,14 +211,13 @@ class Line:
             self._url("/orders"), data=body(waiting.values()), headers=headers, allow_redirects=False
         ) as answer:
             if answer.status != 200:
-                self._refused_all(waiting, Answer(answer.status, said(await _body(answer))))
+                self._refused_all(waiting, Answer(answer.status, said(await bodies.error(answer))))
                 return
-            gathered = Gathered()
-            async for piece in answer.content.iter_any():
-                for line in gathered.lines(piece):
-                    number, told = codec.answer(line)
-                    if 0 <= number < len(sent) and (given := waiting.pop(sent[number], None)) is not None:
-                        self._settle(given, Answer(*told))
+            async for line in bodies.lines(answer):
+                number, told = codec.answer(line)
+                if not 0 <= number < len(sent) or (given := waiting.pop(sent[number], None)) is None:
+                    raise codec.Garbled("it answers what was not asked")
+                self._settle(given, Answer(*told))
 
     def _refused_all(self, waiting: dict[int, Given], answer: Answer) -> None:
         """The request was refused as a whole: what may be one order's fault is not the others'."""
@@ -253,20 +253,14 @@ class Line:
         async with asyncio.timeout(seconds) as patience:
             async with self._pool.session(0).get(self._url(path), headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    raise refused(where, Answer(answer.status, said(await _body(answer))), self.door) or Unreachable(
-                        where, f"it answers {answer.status}, but not as a broker does; is the URL right?"
-                    )
+                    raise refused(
+                        where, Answer(answer.status, said(await bodies.error(answer))), self.door
+                    ) or Unreachable(where, f"it answers {answer.status}, but not as a broker does; is the URL right?")
                 if not answer.content_type == "text/event-stream":
                     raise Unreachable(where, "it answers, but not as a broker does; is the URL right?")
+                bodies.check(answer)
                 patience.reschedule(None)
                 yield answer.content
-
-
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    gathered = Gathered()
-    async for piece in answer.content.iter_any():
-        gathered.add(piece)
-    return gathered.take()
 
 
 async def _twice(send: Callable[[], Awaitable[T]], between: Callable[[BaseException], None] = lambda _: None) -> T:

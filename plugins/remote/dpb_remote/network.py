@@ -13,6 +13,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from attrs import evolve
+
 from dpb_framework.contracts import Contents, Service, Workshop
 from dpb_framework.errors import (
     DpbError,
@@ -50,6 +52,8 @@ class Remote(Copy):
         self._contact: Contact | None = None
         self._doubtful: set[str] = set()
         """Handles of services of which it is not known whether they were made."""
+        self._oddity = ""
+        """What the last answer was not understood for."""
 
     @classmethod
     def build(cls, workshop: Workshop) -> Remote:
@@ -129,12 +133,18 @@ class Remote(Copy):
             listed = codec.understood(
                 lambda: [one for one in answer.value.plain["services"] if one["handle"] == handle]
             )
-            found = [self._adopt(codec.dated(one, answer.value.moment)) for one in listed]
         except codec.Garbled as error:
             reply.fail(Unreachable(self.where, str(error)))
             return
+        there: list[Service] = []
+        for one in listed:
+            service = self.take(evolve(answer.value, plain=one))
+            if service is None:
+                reply.fail(self.odd())
+                return
+            if service.status is not Status.RELEASED:
+                there.append(service)
         self._doubtful.discard(handle)
-        there = [service for service in found if service.status is not Status.RELEASED]
         reply.resolve(there[0] if there else None)
 
     # -- asking
@@ -179,10 +189,26 @@ class Remote(Copy):
     def take(self, answer: Answer, asked: codec.Asked | None = None) -> RemoteService | None:
         """Take up what an answer tells of a service; None where it tells nothing that is understood."""
         try:
-            return self._adopt(codec.dated(answer.plain, answer.moment), asked)
+            made = self._adopt(codec.dated(answer.plain, answer.moment), asked)
         except codec.Garbled as error:
-            _logger.error("%s: %s", self.where, error)
+            self._tell_odd(f"an answer is not understood: {error}")
             return None
+        except Exception as error:  # noqa: BLE001  # whatever it tells, somebody waits for what comes after
+            fault = f"an answer cannot be taken up: internal fault, please report it: {type(error).__name__}: {error}"
+            self._tell_odd(fault, error)
+            return None
+        self._oddity = ""
+        return made
+
+    def _tell_odd(self, problem: str, fault: Exception | None = None) -> None:
+        """Log what answers have told oddly, once: orders are given again and again."""
+        if problem != self._oddity:
+            self._oddity = problem
+            _logger.error("%s: %s", self.where, problem, exc_info=fault)
+
+    def odd(self) -> Unreachable:
+        """What becomes of an order whose answer tells nothing that is understood: its outcome is not known."""
+        return Unreachable(self.where, "it answers, but not as a broker does")
 
     def create(self, caller: Caller, handle: str | None = None, segment: Segment | None = None) -> Reply[Service]:
         """Make a service, and define it, by one request."""
@@ -212,7 +238,7 @@ class Remote(Copy):
         error = answer.error
         made = None if error is not None else self.take(answer.value, asked)
         if made is None and error is None:
-            error = Unreachable(self.where, "it answers, but not as a broker does")
+            error = self.odd()
         if handle is not None:
             if error is not None and not self.answers(error):
                 self._doubtful.add(handle)

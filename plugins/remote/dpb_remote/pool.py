@@ -27,7 +27,7 @@ class Pool:
         """The connections of one kind, at most *limit* (0: as many as are needed)."""
         session = self._sessions.get(limit)
         if session is None:
-            headers = {"Accept": "application/json", "User-Agent": "dpb-remote"}
+            headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "dpb-remote"}
             if self._door.authorization is not None:
                 headers["Authorization"] = self._door.authorization
             session = self._sessions[limit] = aiohttp.ClientSession(
@@ -35,6 +35,7 @@ class Pool:
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers=headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
                 read_bufsize=1024 * 1024,
             )
         return session

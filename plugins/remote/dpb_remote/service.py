@@ -137,6 +137,10 @@ class RemoteService(ToldService):
 
     def _answered(self, name: str, reply: Reply[None], answer: Reply[Answer]) -> None:
         error = answer.error
+        if error is None:
+            self._busy = False  # before it is told how the service is, which may be what somebody waits for
+            if self._network.take(answer.value) is None:
+                error = self._network.odd()
         if isinstance(error, ServiceGone | ServiceUnknown):
             self._busy = False
             self._end()
@@ -151,14 +155,11 @@ class RemoteService(ToldService):
         elif error is not None:
             self._busy = False
             reply.fail(error)
+        elif name == "prepare" and self._view.status is not Status.RELEASED:
+            self._preparing.append(reply)
+            self._settle_preparing()
         else:
-            self._busy = False
-            self._network.take(answer.value)
-            if name == "prepare" and self._view.status is not Status.RELEASED:
-                self._preparing.append(reply)
-                self._settle_preparing()
-            else:
-                reply.resolve(None)
+            reply.resolve(None)
         self._go_on()
 
     def _looked(self, reply: Reply[None], error: BaseException, answer: Reply[Answer]) -> None:

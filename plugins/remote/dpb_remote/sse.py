@@ -7,8 +7,10 @@ from typing import Final
 
 from attrs import frozen
 
-MOST: Final = 256 * 1024 * 1024
-"""Bytes that one event may have: more is no broker."""
+from dpb_remote.cutting import Cutter
+
+MOST: Final = 64 * 1024 * 1024
+"""Bytes that one event may have: enough for the whole of a network with 150 000 services of two ends."""
 
 
 @frozen
@@ -20,34 +22,15 @@ class Said:
     data: bytes
 
 
-class TooLong(Exception):
-    """An event has no end."""
-
-
 class Parser:
     """Cuts what arrives into events; comment lines are swallowed."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._cutter = Cutter("an event", b"\n\n", MOST)
 
     def feed(self, piece: bytes) -> Iterator[Said]:
         """Take what arrived and yield the events that it completes. `TooLong`."""
-        if self._pieces:
-            # The blank line may lie across two pieces: only then is what came before of interest.
-            last = self._pieces[-1]
-            if b"\n\n" not in last[-1:] + piece:
-                self._pieces.append(piece)
-                self._size += len(piece)
-                if self._size > MOST:
-                    raise TooLong
-                return
-            piece = b"".join([*self._pieces, piece])
-            self._pieces, self._size = [], 0
-        *blocks, rest = piece.split(b"\n\n")
-        if rest:
-            self._pieces, self._size = [rest], len(rest)
-        for block in blocks:
+        for block in self._cutter.feed(piece):
             if (said := _event(block)) is not None:
                 yield said
 

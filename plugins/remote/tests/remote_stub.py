@@ -59,6 +59,8 @@ class Stub:
         self.answer: tuple[int, bytes] = (200, b"{}")
         self.orders: Callable[[list[dict[str, Any]], Send], None] | None = None
         self.heads: list[dict[str, str]] = []
+        self.headers: dict[str, str] = {}
+        """What is told of every answer, beside or in place of the usual."""
         self.over = threading.Event()
         stub = self
 
@@ -71,9 +73,10 @@ class Stub:
                 status, body = stub.stream if is_stream else stub.answer
                 self.send_response(status)
                 good = is_stream and status == 200
-                self.send_header("Content-Type", "text/event-stream" if good else "application/problem+json")
-                if not good:
-                    self.send_header("Content-Length", str(len(body)))
+                kind = "text/event-stream" if good else "application/problem+json"
+                length = {} if good else {"Content-Length": str(len(body))}
+                for name, value in {"Content-Type": kind, **length, **stub.headers}.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
                 self.wfile.flush()

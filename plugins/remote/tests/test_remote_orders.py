@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from dpb_remote import answers
 
 from dpb_framework.contracts import Service
 from dpb_framework.errors import DpbError, Stopped, Unreachable
@@ -179,30 +178,6 @@ def test_an_answer_that_stops_in_the_middle_leaves_the_rest_unknown_when_the_tim
     assert made.result(PATIENCE).id == 1
     with pytest.raises(Unreachable, match="no answer within 1 s"):
         lost.result(PATIENCE)
-
-
-@pytest.mark.parametrize("refuses", [False, True])
-def test_an_answer_without_an_end_is_given_up(
-    stub: Stub, world: World, monkeypatch: pytest.MonkeyPatch, refuses: bool
-) -> None:
-    """It would fill the memory for as long as an answer may take."""
-    monkeypatch.setattr(answers, "LONGEST", 100_000)
-
-    def answer(orders: list[dict[str, Any]], send: Send) -> None:
-        if refuses:
-            raise Refusal(409, b" " * 200_000)
-        send(line(0, service(orders[0], 1)))
-        while not stub.over.is_set():  # until the connection is cut
-            send(b"x" * 10_000)
-
-    stub.orders = answer
-    *others, endless = create_together(world, *(["lost"] if refuses else ["made", "lost"]))
-    assert [reply.result(PATIENCE).id for reply in others] == ([] if refuses else [1])
-    with pytest.raises(Unreachable, match="without an end"):
-        endless.result(PATIENCE)
-    stub.answer = 200, b" " * 200_000
-    with pytest.raises(Unreachable, match="without an end"):
-        world.network("far").find("lost").result(PATIENCE)
 
 
 def test_a_line_that_comes_in_pieces_is_read(stub: Stub, world: World) -> None:

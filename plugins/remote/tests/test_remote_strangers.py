@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from dpb_remote import answers, codec, sse
+from dpb_remote import codec
 from dpb_remote.contact import Contact
 from dpb_remote.loop import Loop
 from dpb_remote.network import Remote
@@ -160,17 +160,6 @@ def _peer(one: socket.socket) -> int | None:
 
 
 # -- no brokers ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("stream", [(409, b" " * 200_000), (200, b"data: " + b"x" * 200_000)], ids=["answer", "event"])
-def test_what_has_no_end_is_no_broker(
-    stub: Stub, near: Callable[..., World], monkeypatch: pytest.MonkeyPatch, stream: tuple[int, bytes]
-) -> None:
-    monkeypatch.setattr(answers, "LONGEST", 100_000)
-    monkeypatch.setattr(sse, "MOST", 100_000)
-    stub.stream = stream
-    world = near()
-    eventually(lambda: "without an end" in contact(world)[1], lambda: contact(world))
 
 
 @pytest.mark.parametrize(
