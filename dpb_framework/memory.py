@@ -133,11 +133,8 @@ class MemoryStore(Store):
         """Return why nothing of the batch may take effect, or None."""
         if not self._opened:
             return Stopped("the store")
-        for key, expected in batch.expects.items():
-            item = self._tables[Item].get(key)
-            found = 0 if item is None else item.version
-            if found != expected:
-                return VersionStale(*key, expected, found)
+        if batch.expects and (stale := self._stale(batch)) is not None:
+            return stale
         # The usual batch touches what is there already or what it makes just before: look closer only when it
         # seems to have an orphan.
         networks, services = self._networks, self._services
@@ -167,6 +164,14 @@ class MemoryStore(Store):
                     return self._orphan(batch)
                 known = name
         return self._orphan(batch) if batch.drops else None
+
+    def _stale(self, batch: Batch) -> VersionStale | None:
+        for key, expected in batch.expects.items():
+            item = self._tables[Item].get(key)
+            found = 0 if item is None else item.version
+            if found != expected:
+                return VersionStale(*key, expected, found)
+        return None
 
     def _orphan(self, batch: Batch) -> CommitFailed | None:
         gone = {key for table, key in batch.drops if table is NetworkRecord or table is ServiceRecord}

@@ -94,7 +94,9 @@ class Part:
     def established(self) -> bool:
         """Whether the inferior holds what it needs for the part."""
         service = self.service
-        return service is not None and service.status in _ESTABLISHED and self._is_ours(service)
+        if service is None or service.status not in _ESTABLISHED:
+            return False
+        return service.segment is self.record.segment or self._is_ours(service)
 
     def is_at(self, status: Status) -> bool:
         """Whether the inferior's service is there, with the right segment."""
@@ -103,8 +105,7 @@ class Part:
 
     def _is_ours(self, service: Service) -> bool:
         """Whether the inferior's service has the part's segment: after one of the two was restored it may not."""
-        found = service.segment
-        return found is self.record.segment or self.record.segment.same_as(found)
+        return self.record.segment.same_as(service.segment)
 
     @property
     def changed(self) -> bool:
