@@ -231,7 +231,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
             Strand.hand_over_together(tasks, self.runtime)
 
     def _not_stored(self, error: BaseException) -> None:
-        _logger.error("%s: what was seen could not be stored: %s", self.name, error)
+        level = logging.DEBUG if isinstance(error, Stopped) else logging.ERROR  # the next start sees it again
+        _logger.log(level, "%s: what was seen could not be stored: %s", self.name, error)
 
     def event(self, kind: EventKind, data: Mapping[str, Any]) -> EventRecord:
         """Make the next event, to be put into the batch that it tells of."""
