@@ -33,6 +33,7 @@ from dpb_framework.errors import (
     ServiceGone,
     ServiceLogic,
     ServiceUnknown,
+    Stopped,
     internal_fault,
 )
 from dpb_framework.model import Caller, Desired, Event, EventKind, Segment, Status
