@@ -1,17 +1,15 @@
-"""Answers that are bounded: each is whole within its connection's time-out, or it is none, and it has a greatest size.
-
-The time-outs of requests are for one read: a server that sends a byte now and then would hold its caller for ever.
-"""
+"""Answers that are bounded: whole within the time-out of their connection, and of a greatest size."""
 
 from __future__ import annotations
 
 import io
 import socket
-import time
 from http.client import HTTPResponse
 from typing import Any
 
 import requests
+
+from dpb_framework.timedreads import TimedReads
 
 LARGEST = 64_000_000
 """How many octets the body of an answer may have."""
@@ -24,33 +22,7 @@ class Answer(HTTPResponse):
 
     def __init__(self, line: socket.socket, *args: Any, **keywords: Any) -> None:
         super().__init__(line, *args, **keywords)
-        self.fp = io.BufferedReader(_Timed(self.fp.detach(), line))
-
-
-class _Timed(io.RawIOBase):
-    """Reads from a line, with the line's time-out for all reads together."""
-
-    def __init__(self, raw: io.RawIOBase, line: socket.socket) -> None:
-        self._raw, self._line = raw, line
-        self._most = line.gettimeout() or 0.0
-        self._deadline = time.monotonic() + self._most
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._line.settimeout(left)
-        try:
-            return self._raw.readinto(buffer)
-        finally:
-            self._line.settimeout(self._most)  # the next call begins with it
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+        self.fp = io.BufferedReader(TimedReads(self.fp.detach(), line))
 
 
 def body_of(response: requests.Response) -> bytes | None:
