@@ -251,12 +251,14 @@ def test_words_of_a_newer_broker_are_no_reason_to_wait_for_ever(stub: Stub, worl
 def test_of_a_request_that_is_refused_as_a_whole_each_order_goes_alone(stub: Stub, world: World, status: int) -> None:
     """One of them is to blame, and not its neighbours."""
     sizes: list[int] = []
+    ids = {"good": 1, "bad": 2, "better": 3}
 
     def answer(orders: list[dict[str, Any]], send: Send) -> None:
         sizes.append(len(orders))
         if any(order["handle"] == "bad" for order in orders):
             raise Refusal(*problem(status, "bad-argument", "that is wrong"))
-        send(b"".join(line(at, service(order, len(sizes) * 10 + at)) for at, order in enumerate(orders)))
+        # Several requests are answered at the same time.
+        send(b"".join(line(at, service(order, ids[order["handle"]])) for at, order in enumerate(orders)))
 
     stub.orders = answer
     good, bad, better = create_together(world, "good", "bad", "better")
