@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import attrs
-from attrs import frozen
 
 from dpb_framework import errors
 from dpb_framework.errors import BadArgument, DpbError, Remembered
@@ -136,6 +135,22 @@ def segment(found: list[Plain] | None, way: Plain | None = None) -> Segment | No
     return Segment(ends, constraints(way))
 
 
+def _tells(found: list[Plain], known: Segment) -> bool:
+    """Whether SEGMENT, without constraints, is the *known* one: services are told often, and seldom with another."""
+    if known.constraints is not FREE or len(found) != len(known.ends):
+        return False
+    for told, end in zip(found, known.ends, strict=True):
+        circuit, flow, into, out = end.circuit, end.flow, told["ingress"], told["egress"]
+        if (
+            told["terminal"] != circuit.terminal
+            or told["label"] != circuit.label
+            or (into * 1000 if type(into) is int else _rate(into)) != flow.ingress
+            or (out * 1000 if type(out) is int else _rate(out)) != flow.egress
+        ):
+            return False
+    return True
+
+
 def _label(found: Any) -> int | None:
     return None if found is None else whole(found)
 
@@ -190,18 +205,10 @@ def answer(line: bytes) -> tuple[int, tuple[int, Any, int]]:
     return understood(take, read(line))
 
 
-@frozen
-class Asked:
-    """A segment that was asked for, and how it was written: as it is told again where its labels were chosen before."""
-
-    plain: Any
-    segment: Segment
-
-
-def view(found: Plain, network: str, asked: Asked | None = None) -> ServiceView:
-    """SERVICE, as one of *network*; *asked* saves reading the same segment again."""
+def view(found: Plain, network: str, before: Segment | None = None) -> ServiceView:
+    """SERVICE, as one of *network*; the segment that it had, or was to have, *before* is not made again."""
     fault, ends, way = found["error"], found["segment"], found.get("constraints")
-    same = asked is not None and way is None and asked.segment.constraints is FREE and ends == asked.plain
+    same = before is not None and way is None and ends is not None and _tells(ends, before)
     return ServiceView(
         network,
         whole(found["id"]),
@@ -210,7 +217,7 @@ def view(found: Plain, network: str, asked: Asked | None = None) -> ServiceView:
         _STATUSES[found["status"]],
         _DESIRED[found["desired"]],
         _CHANGES[found["change"]],
-        asked.segment if asked is not None and same else segment(ends, way),
+        before if same else segment(ends, way),
         None if fault is None else Fault(text(fault["code"]), text(fault["text"]), dict(fault["facts"])),
         tuple(Condition(text(c["kind"]), text(c["where"]), text(c["text"])) for c in found["conditions"]),
     )

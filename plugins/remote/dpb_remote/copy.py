@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dpb_framework.contracts import Cancel, NetworkKind, Service, Workshop
 from dpb_framework.errors import InferiorCycle, ServiceGone, ServiceUnknown, Unreachable
-from dpb_framework.model import Condition, Event, EventKind, NetworkModel, ServiceView, Status
+from dpb_framework.model import Condition, Event, EventKind, NetworkModel, Segment, ServiceView, Status
 from dpb_framework.runtime import Strand
 from dpb_remote import codec
 from dpb_remote.service import RemoteService
@@ -121,13 +121,14 @@ class Copy(NetworkKind):
 
     # -- hearing
 
-    def _adopt(self, plain: Any, asked: codec.Asked | None = None, *, anew: bool = False) -> RemoteService:
+    def _adopt(self, plain: Any, asked: Segment | None = None, *, anew: bool = False) -> RemoteService:
         """Take up what is told of a service, and return it; *asked* is what it was asked to be."""
         id_, moment = codec.understood(_dated, plain)
         known = self._services.get(id_)
         if known is not None and moment <= known._moment and not anew:
             return known  # an answer has told as much
-        view = codec.understood(codec.view, plain, self._name, asked)
+        before = asked if known is None else known._view.segment or asked
+        view = codec.understood(codec.view, plain, self._name, before)
         if known is not None:
             known._hear(view, moment, anew=anew)
             return known

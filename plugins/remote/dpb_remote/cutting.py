@@ -26,6 +26,6 @@ class Cutter:
             self._rest = rest = bytearray(last)
         else:
             whole = []
-        if len(rest) >= self._most + len(end) or any(len(one) > self._most for one in whole):
+        if len(rest) >= self._most + len(end) or max(map(len, whole), default=0) > self._most:
             raise TooLong(f"it sends {self._what} without an end, which no broker does; is the URL right?")
         return whole

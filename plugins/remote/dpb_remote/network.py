@@ -186,7 +186,7 @@ class Remote(Copy):
         """Whether *error* is an answer, so that the outcome is known."""
         return not isinstance(error, Unreachable | TimedOut | Stopped)
 
-    def take(self, answer: Answer, asked: codec.Asked | None = None) -> RemoteService | None:
+    def take(self, answer: Answer, asked: Segment | None = None) -> RemoteService | None:
         """Take up what an answer tells of a service; None where it tells nothing that is understood."""
         try:
             made = self._adopt(codec.dated(answer.plain, answer.moment), asked)
@@ -220,21 +220,17 @@ class Remote(Copy):
         try:
             self.check_contact()
             body: codec.Plain = {}
-            asked = None
             if handle is not None:
                 body["handle"] = handle
             if segment is not None:
                 segment.check()
                 body |= codec.plain_definition(segment)
-                asked = codec.Asked(body["segment"], segment)
         except DpbError as error:
             reply.fail(error)
             return
-        self.order("create", body, partial(self._created, handle, asked, reply), repeatable=handle is not None)
+        self.order("create", body, partial(self._created, handle, segment, reply), repeatable=handle is not None)
 
-    def _created(
-        self, handle: str | None, asked: codec.Asked | None, reply: Reply[Service], answer: Reply[Answer]
-    ) -> None:
+    def _created(self, handle: str | None, asked: Segment | None, reply: Reply[Service], answer: Reply[Answer]) -> None:
         error = answer.error
         made = None if error is not None else self.take(answer.value, asked)
         if made is None and error is None:
