@@ -98,11 +98,13 @@ class Contact:
                     if said := list(parser.feed(piece)):
                         self._heard = True
                         listening.be_patient(silence)
-                        wholes += sum(one.event == "whole" for one in said)
+                        size = 0
+                        for one in said:
+                            wholes += one.event == "whole"
+                            size += EACH + len(one.data)
                         if wholes > 1:
                             self.garbled = "it tells the whole again in one stream, which no broker does"
                             raise Unreachable(network.where, self.garbled)
-                        size = sum(EACH + len(one.data) for one in said)
                         backlog.give(size)
                         network.hear(said, partial(backlog.take, size))
                     if backlog.full:
