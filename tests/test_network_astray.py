@@ -24,7 +24,8 @@ def changed_unseen(world: World, inferior: str, rate: int) -> Service:
     """Give the inferior's first service another rate, as it had when its backup was made."""
     world.lines[inferior].cut()
     service = world.network(inferior).service(1)
-    world.change(service, *((e.circuit.terminal, e.circuit.label, rate, rate) for e in service.segment.ends))  # type: ignore[union-attr]
+    assert service.segment is not None
+    world.change(service, *((e.circuit.terminal, e.circuit.label, rate, rate) for e in service.segment.ends))
     return service
 
 

@@ -342,7 +342,7 @@ def test_an_answer_that_comes_after_a_change_was_given_up_watches_nothing(monkey
         for inferior in watched:
             reply: Reply[Service | None] = Reply()
             asked.append((reply, inferior))
-            network = world.network(inferior.network.name)  # type: ignore[attr-defined]
+            network = world.network(inferior.network.name)  # type: ignore[attr-defined]  # here, too
             monkeypatch.setattr(network, "find", lambda _, reply=reply: reply)
         preparing = service.prepare(Segment.of(*both(20, "t1", "t2")), CALLER)
         world.rest()
@@ -353,6 +353,6 @@ def test_an_answer_that_comes_after_a_change_was_given_up_watches_nothing(monkey
         world.rest()
         monkeypatch.undo()
         world.until(lambda: service.change is Change.NONE)
-        assert [len(inferior._watchers) for inferior in watched] == before  # type: ignore[attr-defined]
+        assert [len(inferior._watchers) for inferior in watched] == before  # type: ignore[attr-defined]  # here, too
         world.release(service)
         assert world.leftovers() == []

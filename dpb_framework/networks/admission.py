@@ -221,6 +221,8 @@ class Planning:
         all that goes out but at the near one. A model is advice; the inferior network knows it exactly.
         """
         chords = self._shape.chord_edges
+        if not chords:
+            return
         for inferior, segment in held:
             ingress: dict[str, int] = {}
             egress: dict[str, int] = {}

@@ -30,6 +30,21 @@ WHOLE = {
     "beneath": [],
     "services": [],
 }
+HERE = {
+    "id": 7,
+    "network": "s1",
+    "handle": "h",
+    "owner": "",
+    "status": "DORMANT",
+    "desired": "DORMANT",
+    "change": "none",
+    "segment": None,
+    "constraints": None,
+    "error": None,
+    "conditions": [],
+    "moment": 1,
+}
+"""A service that is there."""
 
 
 class Refusal(Exception):

@@ -22,24 +22,8 @@ from dpb_framework.testing.layout import one_switch
 from dpb_framework.testing.world import World
 from dpb_framework.turns import turn
 
-from .remote_stub import AB, WHOLE, Send, Stub
+from .remote_stub import AB, HERE, WHOLE, Send, Stub
 from .remote_worlds import PATIENCE, eventually
-
-HERE = {
-    "id": 7,
-    "network": "s1",
-    "handle": "h",
-    "owner": "",
-    "status": "DORMANT",
-    "desired": "DORMANT",
-    "change": "none",
-    "segment": None,
-    "constraints": None,
-    "error": None,
-    "conditions": [],
-    "moment": 1,
-}
-"""A service that is there."""
 
 
 def line(number: int, told: Any, status: int = 201) -> bytes:

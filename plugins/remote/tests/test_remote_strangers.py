@@ -28,7 +28,7 @@ from dpb_framework.model import SYSTEM, Fault, ServiceView, Status, Step, StepIm
 from dpb_framework.testing.layout import one_switch
 from dpb_framework.testing.world import World
 
-from .remote_stub import AB, WHOLE, Stub, problem
+from .remote_stub import AB, HERE, WHOLE, Stub, problem
 from .remote_worlds import PATIENCE, Far, eventually
 
 
@@ -36,21 +36,6 @@ def contact(world: World) -> tuple[str, str]:
     health = world.broker.health()["networks"]["far"]
     return health["contact"], health.get("problem", "")
 
-
-SERVICE = {
-    "id": 7,
-    "network": "s1",
-    "handle": "h",
-    "owner": "",
-    "status": "DORMANT",
-    "desired": "DORMANT",
-    "change": "none",
-    "segment": None,
-    "constraints": None,
-    "error": None,
-    "conditions": [],
-    "moment": 1,
-}
 
 CHORD = {"a": "a", "b": "b", "upstream": 1, "downstream": 1, "delay": 1}
 
@@ -207,18 +192,18 @@ def test_an_answer_that_is_too_deep_to_be_read_is_told_and_contact_is_tried_agai
         {"model": {"fragments": [{"terminals": [["a"]], "chords": None}]}},
         {"model": {"fragments": [{"terminals": ["a", "b"], "chords": [{**CHORD, "delay": float("inf")}]}]}},
         {"model": {"fragments": [{"terminals": ["a", "b"], "chords": [{**CHORD, "a": None}]}]}},
-        {"services": [{**SERVICE, "id": "7"}]},
-        {"services": [{**SERVICE, "handle": ["h"]}]},
-        {"services": [{**SERVICE, "owner": None}]},
-        {"services": [{**SERVICE, "status": ["DORMANT"]}]},
-        {"services": [{**SERVICE, "conditions": [{"kind": 1, "where": "", "text": ""}]}]},
-        {"services": [{**SERVICE, "error": {"code": 7, "text": "", "facts": {}}}]},
-        {"services": [{**SERVICE, "error": {"code": "no", "text": "", "facts": 7}}]},
-        {"services": [{**SERVICE, "segment": [{"terminal": "a", "label": "1", "ingress": 1, "egress": 1}] * 2}]},
-        {"services": [{**SERVICE, "segment": [{"terminal": 7, "label": 1, "ingress": 1, "egress": 1}] * 2}]},
-        {"services": [{**SERVICE, "segment": [], "constraints": {"avoid-trunks": "all"}}]},
-        {"services": [{**SERVICE, "segment": [], "constraints": {"pass-trunks": [7]}}]},
-        {"services": [{**SERVICE, "segment": [], "constraints": {"max-delay": float("inf")}}]},
+        {"services": [{**HERE, "id": "7"}]},
+        {"services": [{**HERE, "handle": ["h"]}]},
+        {"services": [{**HERE, "owner": None}]},
+        {"services": [{**HERE, "status": ["DORMANT"]}]},
+        {"services": [{**HERE, "conditions": [{"kind": 1, "where": "", "text": ""}]}]},
+        {"services": [{**HERE, "error": {"code": 7, "text": "", "facts": {}}}]},
+        {"services": [{**HERE, "error": {"code": "no", "text": "", "facts": 7}}]},
+        {"services": [{**HERE, "segment": [{"terminal": "a", "label": "1", "ingress": 1, "egress": 1}] * 2}]},
+        {"services": [{**HERE, "segment": [{"terminal": 7, "label": 1, "ingress": 1, "egress": 1}] * 2}]},
+        {"services": [{**HERE, "segment": [], "constraints": {"avoid-trunks": "all"}}]},
+        {"services": [{**HERE, "segment": [], "constraints": {"pass-trunks": [7]}}]},
+        {"services": [{**HERE, "segment": [], "constraints": {"max-delay": float("inf")}}]},
     ],
     ids=str,
 )
@@ -262,7 +247,7 @@ def test_a_stream_that_cannot_be_taken_up_is_given_up(
         raise KeyError("surprise")
 
     monkeypatch.setattr(Remote, "make", fail)
-    stub.stream = whole(services=[SERVICE])
+    stub.stream = whole(services=[HERE])
     world = near()
     eventually(lambda: "please report it with the log: KeyError: 'surprise'" in contact(world)[1])
     assert contact(world)[0] == "lost"
@@ -285,7 +270,7 @@ def test_a_stream_that_falls_silent_is_noticed_by_its_keep_alive_alone(stub: Stu
         b'{"services": [7]}',
         b'{"services": [{}]}',
         b'{"services": [{"handle": "h"}]}',
-        json.dumps({"services": [{**SERVICE, "id": "7"}]}).encode(),
+        json.dumps({"services": [{**HERE, "id": "7"}]}).encode(),
     ],
 )
 def test_a_search_that_is_answered_oddly_ends(stub: Stub, near: Callable[..., World], answer: bytes) -> None:
