@@ -18,12 +18,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import zip_longest
 from typing import TypeVar
 
 from dpb_framework.errors import Stopped
 from dpb_framework.precedence import begin_step, end_step, expect_step, step_over
 from dpb_framework.reply import Reply
-from dpb_framework.turns import THREAD, at_last, begin_turn, do_last, end_turn
+from dpb_framework.turns import THREAD, at_last, begin_turn, do_last, end_turn, together
 
 T = TypeVar("T")
 Task = Callable[[], None]
@@ -61,22 +62,23 @@ class Strand:
         runtime.soon(self._drain)
 
     @staticmethod
-    def hand_over_together(tasks: Sequence[tuple[Strand, Task]], runtime: Runtime) -> None:
-        """As `hand_over` for each; in one worker, strand after strand, where nothing else waits on any of them."""
+    def hand_over_together(tasks: Sequence[tuple[Strand, Task]], runtime: Runtime, *, alone: bool = False) -> None:
+        """As `hand_over` for each; in one worker, strand after strand, where nothing else waits on any of them.
+
+        That worker has also what is handed over so in the same turn, but for what may take long: that is to be *alone*.
+        """
         free = True
         for strand, task in tasks:
             free = free and not strand._tasks
             strand._tasks.append(task)
-
-        def drain() -> None:
-            for strand, _ in tasks:
-                strand._drain()
-
-        if free:
-            runtime.soon(drain)
-        else:
-            for strand, _ in tasks:
+        strands = [strand for strand, _ in tasks]
+        if not free:
+            for strand in strands:
                 runtime.soon(strand._drain)
+        elif alone:
+            runtime.soon(partial(_drain_all, [strands]))
+        else:
+            together(runtime._drain_soon, strands)
 
     def post_last(self, task: Task) -> None:
         """As `post`, but at the end of this thread's turn, after all that it does meanwhile on whatever strands."""
@@ -111,6 +113,14 @@ class Strand:
                 end_turn()
             if first:
                 THREAD.forbidden = False
+
+
+def _drain_all(lists: Sequence[Sequence[Strand]]) -> None:
+    """Run the first strand of each list, then the second of each: what others wait for comes before what is told."""
+    for strands in zip_longest(*lists):
+        for strand in strands:
+            if strand is not None:
+                strand._drain()
 
 
 def tune_interpreter() -> None:
@@ -184,6 +194,9 @@ class Runtime:
             step_over()
             if not self._stopped:  # pragma: no cover  # only the interpreter's own end brings this about
                 raise
+
+    def _drain_soon(self, lists: list[list[Strand]]) -> None:
+        self.soon(partial(_drain_all, lists))
 
     def work(self, call: Callable[[], T]) -> Reply[T]:
         """Run *call* in a worker; the reply has what it returns or raises."""

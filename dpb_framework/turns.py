@@ -3,7 +3,7 @@
 A turn begins with the tasks that wait on a strand and ends when they are done, with all that they bring about on other
 strands. Much that happens in it comes in dozens (a service goes through dozens of networks), and is cheaper done once
 for all: looking at a service whose inferiors have answered, sending what is for one broker. Such a call is left to the
-end of the turn, by `at_last`.
+end of the turn, by `at_last`; what comes one by one and is best taken together is brought to it by `together`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Call = Callable[[], object]
 
 DEEP = 4
@@ -26,8 +28,8 @@ class _Thread(threading.local):
 
     forbidden = False
     """Whether it does the kernel's work now, and must not block on a reply."""
-    last: dict[Call, None] | None = None
-    """What it does at the end of its turn; None outside of one."""
+    last: dict[Callable[..., object], list[Any] | None] | None = None
+    """What it calls at the end of its turn, and what with (None: nothing); None outside of one."""
     depth = 0
     """In how many such calls it is, one within the other."""
 
@@ -44,6 +46,17 @@ def at_last(call: Call) -> None:
         last[call] = None
 
 
+def together(call: Callable[[list[T]], object], item: T) -> None:
+    """Make *call* at the end of this thread's turn, with all items that were brought to it; outside of one, now."""
+    last = THREAD.last
+    if last is None:
+        call([item])
+    elif (items := last.get(call)) is not None:
+        items.append(item)
+    else:
+        last[call] = [item]
+
+
 def do_last() -> None:
     """Make the calls that were left to the end now: to be called before what takes long."""
     thread = THREAD
@@ -54,9 +67,12 @@ def do_last() -> None:
     try:
         while last:
             call = next(iter(last))
-            del last[call]
+            items = last.pop(call)
             try:
-                call()
+                if items is None:
+                    call()
+                else:
+                    call(items)
             except Exception:  # what else was left must not be forgotten for it
                 _logger.exception("a call at the end of a turn failed")
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from dpb_framework.networks.deadlines import Deadlines
 from dpb_framework.reply import Reply, to_asyncio
 from dpb_framework.runtime import Runtime, Strand
 from dpb_framework.testing.manual import ManualRuntime
+from dpb_framework.turns import turn
 
 PATIENCE = 20.0
 
@@ -93,6 +95,34 @@ def test_tasks_of_many_threads_run_one_at_a_time_and_in_each_ones_order(runtime:
     assert len(seen) == 1200
     for thread in range(4):
         assert [n for t, n in seen if t == thread] == list(range(300))
+
+
+def test_what_is_handed_over_in_one_turn_is_one_worker_s_but_for_what_takes_long(runtime: Runtime) -> None:
+    seen: list[tuple[str, int]] = []
+    long_one, free, all_done = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def note(word: str) -> None:
+        seen.append((word, threading.get_ident()))
+        all_done.release()
+
+    def takes_long() -> None:
+        long_one.set()
+        free.wait(PATIENCE)
+        all_done.release()
+
+    with turn():
+        Strand.hand_over_together([(Strand(), takes_long)], runtime, alone=True)
+        for number in range(5):
+            tasks = [(Strand(), partial(note, f"{word} {number}")) for word in ("kept", "told")]
+            Strand.hand_over_together(tasks, runtime)
+        assert long_one.wait(PATIENCE)
+        assert seen == [], "they are handed over at the end of the turn"
+    for _ in range(10):
+        assert all_done.acquire(timeout=PATIENCE), f"only {seen} while another takes long"
+    assert [word for word, _ in seen] == [f"{word} {number}" for word in ("kept", "told") for number in range(5)]
+    assert len({thread for _, thread in seen}) == 1
+    free.set()
+    assert all_done.acquire(timeout=PATIENCE)
 
 
 def test_a_strand_outlives_a_faulty_task(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from dpb_framework.runtime import MANY, Strand
-from dpb_framework.turns import THREAD, at_last, begin_turn, do_last, end_turn, turn
+from dpb_framework.turns import THREAD, at_last, begin_turn, do_last, end_turn, together, turn
 
 PATIENCE = 20.0
 
@@ -52,6 +52,20 @@ def test_the_same_call_is_made_once_in_a_turn() -> None:
     assert seen == ["once"]
     strand.post(many_again := lambda: at_last(call))
     assert seen == ["once", "once"], f"{many_again} was a turn of its own"
+
+
+def test_what_comes_one_by_one_is_taken_together() -> None:
+    taken: list[list[int]] = []
+    together(taken.append, 1)
+    assert taken == [[1]], "outside of a turn nothing waits"
+    other: list[list[int]] = []
+    with turn():
+        for number in (2, 3, 4):
+            together(taken.append, number)
+            together(other.append, -number)
+        assert taken == [[1]]
+    assert taken == [[1], [2, 3, 4]]
+    assert other == [[-2, -3, -4]]
 
 
 def test_what_comes_last_may_leave_more() -> None:

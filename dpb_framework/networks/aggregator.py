@@ -61,6 +61,7 @@ class Aggregator(AggregatorTopology):
 
     kind = "aggregator"
     service_class = AggregatorService
+    plans = True
 
     def __init__(
         self,

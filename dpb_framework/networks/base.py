@@ -63,6 +63,8 @@ class BaseNetwork(NetworkKind, Generic[S]):
     service_class: type[S]
     name: str = ""
     """Its name in this broker."""
+    plans = False
+    """Whether what happens on its strand may take long."""
 
     def __init__(self, workshop: Workshop) -> None:
         self.name = workshop.name
@@ -229,7 +231,7 @@ class BaseNetwork(NetworkKind, Generic[S]):
         if settled.error is None and events and self._take_note(events):
             tasks.append((self._outbox, partial(self._tell, events)))
         if tasks:
-            Strand.hand_over_together(tasks, self.runtime)
+            Strand.hand_over_together(tasks, self.runtime, alone=self.plans)
 
     def _not_stored(self, error: BaseException) -> None:
         level = logging.DEBUG if isinstance(error, Stopped) else logging.ERROR  # the next start sees it again

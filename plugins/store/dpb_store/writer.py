@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from dpb_framework.contracts.store import Batch, EventRecord, NetworkRecord
 from dpb_framework.errors import CommitFailed, DpbError, Stopped, VersionStale
 from dpb_framework.reply import Reply
-from dpb_framework.turns import THREAD
+from dpb_framework.turns import THREAD, at_last, turn
 from dpb_store.backend import Backend, Lost
 from dpb_store.encode import Group, work
 from dpb_store.statements import Work
@@ -37,7 +38,9 @@ class Writer:
         """*bounds*: for each network with events the numbers of the first and the last."""
         self._backend = backend
         self._bounds = bounds
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._pile: deque[Job] = deque()
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        """Each tells that there is something on the pile, or (False) that nothing comes any more."""
         self._lock = threading.Lock()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="dpb-store-writer", daemon=True)
@@ -47,20 +50,28 @@ class Writer:
         self._thread.start()
 
     def submit(self, batch: Batch) -> Reply[None]:
-        """Queue a batch. Its reply fails with `Stopped` after `stop`."""
+        """Queue a batch, and call the writer to it at the end of the turn. Its reply fails with `Stopped` after `stop`.
+
+        So what is decided together is stored together: the batches of a dozen networks in one transaction.
+        """
         reply: Reply[None] = Reply()
         with self._lock:
             if self._stopped:
                 return Reply.failed(Stopped("the store"))
-            self._queue.put((batch, reply))
+            self._pile.append((batch, reply))
+        at_last(self._call)
         return reply
+
+    def _call(self) -> None:
+        if self._pile:  # else it came by, and took all that there was
+            self._calls.put(True)
 
     def stop(self) -> None:
         """Finish what was submitted, then end the thread. Blocks, repeatable."""
         with self._lock:
             if not self._stopped:
                 self._stopped = True
-                self._queue.put(None)
+                self._calls.put(False)
         self._thread.join()
 
     def _run(self) -> None:
@@ -79,24 +90,21 @@ class Writer:
         """
         jobs: list[Job] = []
         until: float | None = None
-        job = self._queue.get()
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) == _MOST:
-                return jobs, True
-            try:
-                job = self._queue.get_nowait()
-                continue
-            except Empty:
-                if not all(batch.lazy for batch, _ in jobs):
+        more = self._calls.get()
+        while True:
+            while self._pile:
+                jobs.append(self._pile.popleft())
+                if len(jobs) == _MOST:
+                    self._calls.put(more)  # what is left may have been called to with the first of them
                     return jobs, True
+            if not more or not all(batch.lazy for batch, _ in jobs):
+                return jobs, more
             now = time.monotonic()
             until = until or now + LINGER
             try:
-                job = self._queue.get(timeout=max(0.0, until - now))
+                more = self._calls.get(timeout=max(0.0, until - now))
             except Empty:
                 return jobs, True
-        return jobs, False
 
     def _settle(self, jobs: list[Job]) -> None:
         try:
@@ -104,11 +112,12 @@ class Writer:
         except Exception as error:  # noqa: BLE001  # a reply that never comes would be worse than any fault of ours
             _log.exception("internal fault of the store")
             outcomes = [CommitFailed(f"internal fault, please report it: {error!r}") for _ in jobs]
-        for (_, reply), fault in zip(jobs, outcomes, strict=True):
-            if fault is None:
-                reply.resolve(None)
-            else:
-                reply.fail(fault)
+        with turn():
+            for (_, reply), fault in zip(jobs, outcomes, strict=True):
+                if fault is None:
+                    reply.resolve(None)
+                else:
+                    reply.fail(fault)
 
     def _commit(self, batches: list[Batch]) -> list[DpbError | None]:
         """Store what can be stored of *batches*; return for each the fault, or None."""

@@ -1,7 +1,10 @@
 """The one writer: what it merges, whom it blames, whom it tells."""
 
 import threading
+import time
+from threading import Thread
 
+import dpb_store.writer
 import pytest
 from dpb_store import SqlStore
 from dpb_store.writer import KEEP, SLACK
@@ -17,6 +20,7 @@ from dpb_framework.contracts.store import (
 )
 from dpb_framework.errors import CommitFailed, VersionStale
 from dpb_framework.model import Desired, Event, EventKind, Segment, Status
+from dpb_framework.turns import turn
 
 WAIT = 30.0
 
@@ -61,6 +65,48 @@ def test_what_waits_is_one_transaction(store, held, transactions):
     assert len(transactions) == 1
     assert sum(len(rows) for _, rows in transactions[0]) == 12  # eleven items and the lease
     assert store.items("ns")["all"].value == 99
+
+
+def test_what_is_decided_in_one_turn_is_one_transaction(store, transactions):
+    with turn():
+        replies = [store.submit(Batch([Item("ns", f"i{i}", i)])) for i in range(20)]
+        time.sleep(0.05)
+        assert not transactions, "the writer was called before the end of the turn"
+    for reply in replies:
+        reply.result(WAIT)
+    assert len(transactions) == 1
+
+
+def test_what_another_turn_submits_is_not_kept_waiting(store):
+    with turn():
+        late = store.submit(Batch([Item("ns", "late", 1)]))
+        soon = Thread(target=lambda: store.submit(Batch([Item("ns", "soon", 1)])).result(WAIT))
+        soon.start()
+        soon.join(WAIT)
+        assert not soon.is_alive()
+        assert store.items("ns")["soon"].value == 1
+    late.result(WAIT)
+
+
+def test_a_stop_stores_what_a_turn_has_not_called_for_yet(store, url):
+    with turn():
+        reply = store.submit(Batch([Item("ns", "late", 1)]))
+        store.close()
+        assert reply.value is None
+    again = SqlStore(url=url)
+    again.open()
+    try:
+        assert again.items("ns")["late"].value == 1
+    finally:
+        again.close()
+
+
+def test_more_than_a_group_s_worth_is_stored_to_the_last(store, monkeypatch):
+    monkeypatch.setattr(dpb_store.writer, "_MOST", 3)
+    with turn():
+        replies = [store.submit(Batch([Item("ns", f"i{i}", i)], lazy=True)) for i in range(10)]
+        store.close()
+    assert [reply.value for reply in replies] == [None] * 10
 
 
 def test_only_the_guilty_batch_of_a_group_fails(store, held, transactions):
