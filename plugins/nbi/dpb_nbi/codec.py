@@ -8,7 +8,7 @@ from typing import Any, Final
 from attrs import evolve, frozen
 
 from dpb_framework.errors import BadArgument, SegmentInvalid
-from dpb_framework.model import FREE, MAX_LABEL, Circuit, Constraints, End, Segment, Status, TrafficFlow
+from dpb_framework.model import FREE, MAX_KBPS, MAX_LABEL, Circuit, Constraints, End, Segment, Status, TrafficFlow
 from dpb_nbi.values import CONTROL, DIGITS, array, delay, digits, integer, kind, rate, table, text, truth
 
 MAX_WAIT: Final = 3_600_000
@@ -28,6 +28,7 @@ MAX_ORDERS: Final = 256
 """How many orders one request may have."""
 MAX_ID: Final = 10**18 - 1
 """The greatest id of a service that is understood."""
+_MOST: Final = MAX_KBPS // 1000
 _NAMED: Final = ("avoid-trunks", "avoid-networks", "pass-trunks", "pass-networks")
 
 
@@ -62,6 +63,19 @@ def _label(value: Any, path: str, as_text: bool) -> int | None:
     return integer(value, path, 0, MAX_LABEL)
 
 
+def _plain_end(item: Any, names: Names) -> End | None:
+    """An end as nearly every one is: all four fields, of the usual types; None for one to be looked at closely."""
+    if type(item) is not dict or len(item) != 4:
+        return None
+    name, label = item.get(names.terminal), item.get(names.label)
+    ingress, egress = item.get(names.ingress), item.get(names.egress)
+    if type(name) is not str or type(label) is not int or type(ingress) is not int or type(egress) is not int:
+        return None
+    if not 0 <= label <= MAX_LABEL or not 0 <= ingress <= _MOST or not 0 <= egress <= _MOST:
+        return None
+    return End(Circuit(name, label), TrafficFlow(ingress * 1000, egress * 1000))
+
+
 def segment(value: Any, names: Names, path: str = "segment") -> Segment:
     """Return the segment that an array of ends describes, checked as far as it can be without its network."""
     known = (names.terminal, names.label, names.ingress, names.egress)
@@ -71,13 +85,16 @@ def segment(value: Any, names: Names, path: str = "segment") -> Segment:
         raise BadArgument(path, f"a segment has {MAX_ENDS} ends at most, {len(listed)} given")
     ends = []
     for i, item in enumerate(listed):
-        where = f"{path}[{i}]"
-        end = table(item, where, known, needed)
-        name = text(end[names.terminal], f"{where}.{names.terminal}")
-        label = _label(end.get(names.label), f"{where}.{names.label}", names.label_as_text)
-        ingress = rate(end[names.ingress], f"{where}.{names.ingress}")
-        egress = rate(end[names.egress], f"{where}.{names.egress}")
-        ends.append(End(Circuit(name, label), TrafficFlow(ingress, egress)))
+        end = _plain_end(item, names)
+        if end is None:
+            where = f"{path}[{i}]"
+            told = table(item, where, known, needed)
+            name = text(told[names.terminal], f"{where}.{names.terminal}")
+            label = _label(told.get(names.label), f"{where}.{names.label}", names.label_as_text)
+            ingress = rate(told[names.ingress], f"{where}.{names.ingress}")
+            egress = rate(told[names.egress], f"{where}.{names.egress}")
+            end = End(Circuit(name, label), TrafficFlow(ingress, egress))
+        ends.append(end)
     found = Segment(ends)
     try:
         found.check(path)

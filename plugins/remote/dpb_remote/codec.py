@@ -63,8 +63,14 @@ class Garbled(Exception):
 def read(written: bytes) -> Any:
     """Return what a JSON text says. Floats have the shortest text that means them, which `kbps` takes exactly."""
     try:
-        found = _decode(written.decode())
-        if _HALF.search(written):
+        told = written.decode()
+        try:
+            found, end = _scan(told, 0)
+        except StopIteration:
+            end = -1
+        if end != len(told):  # white space around it, or no JSON
+            found = _decode(told)
+        if b"\\u" in written and _HALF.search(written):
             write(found)  # half a character, which JSON can name, is no text: it could be neither kept nor told
         return found
     except (ValueError, RecursionError) as error:
@@ -77,7 +83,8 @@ def write(plain: Any) -> bytes:
 
 
 # Made once: the functions of `json` look at the coding of each text, and make an encoder for each.
-_decode: Final = json.JSONDecoder().decode
+_decoder: Final = json.JSONDecoder()
+_decode, _scan = _decoder.decode, _decoder.scan_once
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -188,26 +195,31 @@ def plain_definition(found: Segment) -> Plain:
     return plain
 
 
-def dated(found: Any, moment: int) -> Plain:
-    """SERVICE of an answer with the moment that the answer's head tells, as a stream has it."""
-    if not isinstance(found, dict):
-        raise Garbled("it tells no service")
-    return {**found, "moment": moment}
-
-
 def answer(line: bytes) -> tuple[int, tuple[int, Any, int]]:
     """What a line of answers says: which order it is about; status, SERVICE or problem, and moment."""
+    return understood(_answer, read(line))
 
-    def take(found: Any) -> tuple[int, tuple[int, Any, int]]:
-        told = found["service"] if "service" in found else found["problem"]
-        return whole(found["order"]), (whole(found["status"]), told, whole(found["moment"]))
 
-    return understood(take, read(line))
+def _answer(found: Plain) -> tuple[int, tuple[int, Any, int]]:
+    told = found["service"] if "service" in found else found["problem"]
+    order, status, moment = found["order"], found["status"], found["moment"]
+    if type(order) is not int or type(status) is not int or type(moment) is not int:
+        raise TypeError("order, status and moment are whole numbers")
+    return order, (status, told, moment)
+
+
+def identity(found: Any) -> int:
+    """Which service SERVICE tells of."""
+    if type(found) is not dict:
+        raise Garbled("it tells no service")
+    if type(id_ := found.get("id")) is int:
+        return id_
+    return understood(lambda: whole(found["id"]))
 
 
 def view(found: Plain, network: str, before: Segment | None = None) -> ServiceView:
     """SERVICE, as one of *network*; the segment that it had, or was to have, *before* is not made again."""
-    fault, ends, way = found["error"], found["segment"], found.get("constraints")
+    fault, ends, way, conditions = found["error"], found["segment"], found.get("constraints"), found["conditions"]
     same = before is not None and way is None and ends is not None and _tells(ends, before)
     return ServiceView(
         network,
@@ -219,8 +231,12 @@ def view(found: Plain, network: str, before: Segment | None = None) -> ServiceVi
         _CHANGES[found["change"]],
         before if same else segment(ends, way),
         None if fault is None else Fault(text(fault["code"]), text(fault["text"]), dict(fault["facts"])),
-        tuple(Condition(text(c["kind"]), text(c["where"]), text(c["text"])) for c in found["conditions"]),
+        () if conditions == [] else tuple(map(_condition, listed(conditions))),
     )
+
+
+def _condition(found: Plain) -> Condition:
+    return Condition(text(found["kind"]), text(found["where"]), text(found["text"]))
 
 
 def model(found: Plain) -> NetworkModel:

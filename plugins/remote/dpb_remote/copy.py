@@ -121,9 +121,9 @@ class Copy(NetworkKind):
 
     # -- hearing
 
-    def _adopt(self, plain: Any, asked: Segment | None = None, *, anew: bool = False) -> RemoteService:
-        """Take up what is told of a service, and return it; *asked* is what it was asked to be."""
-        id_, moment = codec.understood(_dated, plain)
+    def _adopt(self, plain: Any, moment: int, asked: Segment | None = None, *, anew: bool = False) -> RemoteService:
+        """Take up what was told of a service at *moment*, and return it; *asked* is what it was asked to be."""
+        id_ = codec.identity(plain)
         known = self._services.get(id_)
         if known is not None and moment <= known._moment and not anew:
             return known  # an answer has told as much
@@ -180,8 +180,8 @@ class Copy(NetworkKind):
                     return
                 elif one.event == "changed":
                     services, happened = codec.understood(_changes, plain, self._name)
-                    for service in services:
-                        self._adopt(service)
+                    for service, moment in services:
+                        self._adopt(service, moment)
                     for event in happened:
                         self._happened(event)
                 elif one.event == "model" and self._see(plain):
@@ -209,7 +209,7 @@ class Copy(NetworkKind):
                 codec.whole(plain["last-event"]),
                 codec.whole(plain["last-service"]),
                 codec.whole(plain["moment"]),
-                [(one, codec.view(one, self._name)) for one in codec.listed(plain["services"])],
+                [(one, _moment(one), codec.view(one, self._name)) for one in codec.listed(plain["services"])],
             )
         )
         same = store == self._store
@@ -226,7 +226,7 @@ class Copy(NetworkKind):
             self._recent.clear()
             self._last_event = last
         self._last_service = last_service
-        told = {view.id: view for _, view in views}
+        told = {view.id: view for _, _, view in views}
         for id_, service in list(self._services.items()):
             there = told.get(id_)
             late = not anew and service._moment > moment  # it was made in the meantime
@@ -238,8 +238,8 @@ class Copy(NetworkKind):
         if back and self._state == "lost":
             _logger.info("%s: contact is back", self.where)
         self.ready, self.unconfirmed, self._state = True, None, "up"
-        for one, _ in views:
-            self._adopt(one, anew=anew)
+        for one, when, _ in views:
+            self._adopt(one, when, anew=anew)
         if back:
             for service in list(self._services.values()):
                 service._told()
@@ -332,12 +332,12 @@ class Copy(NetworkKind):
         return self._last_event
 
 
-def _dated(plain: Any) -> tuple[int, int]:
-    return codec.whole(plain["id"]), codec.whole(plain["moment"])
+def _moment(plain: Any) -> int:
+    return codec.whole(plain["moment"])
 
 
-def _changes(plain: Any, network: str) -> tuple[list[Any], list[Event]]:
-    return codec.listed(plain["services"]), [
+def _changes(plain: Any, network: str) -> tuple[list[tuple[Any, int]], list[Event]]:
+    return [(one, _moment(one)) for one in codec.listed(plain["services"])], [
         Event(network, codec.whole(one["number"]), EventKind(one["kind"]), dict(one["data"]))
         for one in codec.listed(plain["happened"])
     ]

@@ -189,7 +189,7 @@ class Remote(Copy):
     def take(self, answer: Answer, asked: Segment | None = None) -> RemoteService | None:
         """Take up what an answer tells of a service; None where it tells nothing that is understood."""
         try:
-            made = self._adopt(codec.dated(answer.plain, answer.moment), asked)
+            made = self._adopt(answer.plain, answer.moment, asked)
         except codec.Garbled as error:
             self._tell_odd(f"an answer is not understood: {error}")
             return None

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from attrs import frozen
 
 from dpb_framework.contracts import BrokerApi, Network
-from dpb_framework.errors import DpbError, NetworkUnknown
+from dpb_framework.errors import NetworkUnknown
 from dpb_framework.model import Caller
 from dpb_framework.reply import Reply
 from dpb_framework.turns import turn
@@ -34,6 +34,18 @@ class Given:
     order: Order
     call: Callable[[Caller], Reply[Any]]
     made: Callable[[Any], Mapping[str, Any]] | None = None
+
+
+@frozen
+class _Entered:
+    """An order under way: how to begin it, what becomes of it, and the same for whoever waits.
+
+    These two differ where the outcome is written down, also when nobody waits any more.
+    """
+
+    call: Callable[[], Reply[Any]]
+    outcome: Reply[Any]
+    answer: Reply[Any]
 
 
 class Desk:
@@ -100,26 +112,16 @@ class Desk:
         It is written down also when nobody waits for the reply any more. *made* tells of what came into being its name.
         """
         self.check(who, order)
-        return self._begin([self._enter(who, Given(order, call, made))])[0]
+        return self.give_all(who, [Given(order, call, made)])[0]
 
     def give_all(self, who: Identity, given: Sequence[Given]) -> list[Reply[Any]]:
-        """As `give` for each of them, in their order and in one worker thread. A refusal is that one's reply."""
-        entered, replies = [], list[Reply[Any] | None]()
-        for one in given:
-            try:
-                self.check(who, one.order)
-            except DpbError as error:
-                replies.append(Reply.failed(error))
-            else:
-                entered.append(self._enter(who, one))
-                replies.append(None)
-        begun = iter(self._begin(entered) if entered else ())
-        return [next(begun) if reply is None else reply for reply in replies]
+        """As `give` for each of them, in their order and in one worker thread; `check` has let each of them pass."""
+        return self._begin([self._enter(who, one) for one in given])
 
-    def _enter(self, who: Identity, given: Given) -> tuple[Callable[[], Reply[Any]], Reply[Any]]:
-        """Return how to begin an order, and what is to have its outcome: then that is written down."""
+    def _enter(self, who: Identity, given: Given) -> _Entered:
+        """Let the outcome be written down."""
         outcome: Reply[Any] = Reply()
-        audit = self._audit or who.audit
+        answer, audit = outcome, self._audit or who.audit
         if audit is not None:
             entry, made = audit.begin(who, given.order), given.made
 
@@ -127,27 +129,23 @@ class Desk:
                 entry.end(settled.error, {} if settled.error or made is None else made(settled.value))
 
             outcome.then(end)
-        return partial(given.call, who.caller(given.order.network)), outcome
-
-    def _begin(self, entered: list[tuple[Callable[[], Reply[Any]], Reply[Any]]]) -> list[Reply[Any]]:
-        answers: list[Reply[Any]] = []
-        for _, outcome in entered:
-            answer: Reply[Any] = Reply()
+            answer = Reply()
             outcome.then(answer.follow)
-            answers.append(answer)
+        return _Entered(partial(given.call, who.caller(given.order.network)), outcome, answer)
 
+    def _begin(self, entered: Sequence[_Entered]) -> list[Reply[Any]]:
         def begin() -> None:
             with turn():
-                for call, outcome in entered:
+                for one in entered:
                     try:
-                        call().then(outcome.follow)
+                        one.call().then(one.outcome.follow)
                     except Exception as error:  # noqa: BLE001  # told to whoever waits for this one
-                        outcome.fail(error)
+                        one.outcome.fail(error)
 
         def begun(reply: Reply[None]) -> None:
             if reply.error is not None:
-                for _, outcome in entered:
-                    outcome.fail(reply.error)
+                for one in entered:
+                    one.outcome.fail(reply.error)
 
         self._broker.work(begin).then(begun)
-        return answers
+        return [one.answer for one in entered]
