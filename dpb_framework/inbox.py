@@ -20,6 +20,7 @@ class Inbox:
         self._loop = ref(loop)  # which has it as long as it lives, and no longer
         self._calls: deque[Callable[[], object]] = deque()
         self._woken = False
+        self._after: list[Callable[[], object]] = []
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Inbox:
@@ -44,12 +45,26 @@ class Inbox:
             self._calls.clear()
             raise
 
+    def afterwards(self, call: Callable[[], object]) -> None:
+        """Make *call* when the loop has done all that it was brought together with has queued. In a call that was put."""
+        self._after.append(call)
+
+    def _go_after(self) -> None:
+        calls, self._after = self._after, []
+        for call in calls:
+            _make(call)
+
     def _take(self) -> None:
         self._woken = False
         calls = self._calls
         for _ in range(len(calls)):
-            call = calls.popleft()
-            try:
-                call()
-            except Exception as error:  # noqa: BLE001  # the loop's own handler tells, as of any call; the others go on
-                asyncio.get_running_loop().call_exception_handler({"message": f"{call!r} failed", "exception": error})
+            _make(calls.popleft())
+        if self._after:
+            asyncio.get_running_loop().call_soon(self._go_after)
+
+
+def _make(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001  # the loop's own handler tells, as of any call; the others go on
+        asyncio.get_running_loop().call_exception_handler({"message": f"{call!r} failed", "exception": error})

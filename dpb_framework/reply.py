@@ -159,7 +159,7 @@ def bring(reply: Reply[Any], call: Callable[[], object]) -> None:
         try:
             call()
         finally:
-            loop.call_soon(step_over)  # whoever awaits what it did goes on before
+            inbox.afterwards(step_over)  # whoever awaits what it did goes on before
 
     def post(_: Reply[Any]) -> None:
         expect_step()

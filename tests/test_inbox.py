@@ -43,6 +43,26 @@ def test_calls_are_made_in_the_loop_and_in_their_order() -> None:
         assert [number for t, number in seen if t == thread] == list(range(1000))
 
 
+def test_what_is_left_for_afterwards_comes_after_all_that_the_calls_queued() -> None:
+    seen: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        inbox = Inbox.of(loop)
+
+        def arrive(word: str) -> None:
+            loop.call_soon(seen.append, f"{word} goes on")
+            inbox.afterwards(lambda: seen.append(f"{word} over"))
+
+        for word in ("one", "other"):
+            inbox.put(lambda w=word: arrive(w))  # type: ignore[misc]  # a default has no type
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert seen == ["one goes on", "other goes on", "one over", "other over"]
+
+
 def test_what_comes_together_wakes_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         loop, seen, woken = asyncio.get_running_loop(), list[int](), list[object]()

@@ -50,5 +50,4 @@ def kbps(mbps: object, path: str = "rate") -> int:
 
 def mbps(rate: int) -> int | float:
     """Return *rate* (kbit/s) in Mbit/s: an int where it is one, else the float whose text is exact."""
-    whole, rest = divmod(rate, 1000)
-    return whole if not rest else rate / 1000
+    return rate / 1000 if rate % 1000 else rate // 1000

@@ -11,7 +11,7 @@ from attrs import frozen
 from dpb_framework.errors import DpbError
 
 _LONG: Final = 40
-"""Digits of an integer from which it is kept as a Decimal: far out of every range, and cheap to hold."""
+"""Digits of an integer from which one too long for Python is kept as a Decimal: out of every range, cheap to hold."""
 
 
 @frozen
@@ -52,9 +52,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER: Final = json.JSONDecoder(
+_DECODER: Final = json.JSONDecoder(parse_float=_number, parse_constant=_constant, object_pairs_hook=_object)
+_PATIENT: Final = json.JSONDecoder(
     parse_float=_number, parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object
 )
+"""Takes integers of more digits than Python does, by a call for each integer."""
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str)
 
 
@@ -71,7 +73,12 @@ def read(body: bytes) -> Any:
     if not text.strip(" \t\r\n"):
         raise JsonInvalid("it is empty; send a JSON object")
     try:
-        value, end = _DECODER.raw_decode(text, _skip(text, 0))
+        try:
+            value, end = _DECODER.raw_decode(text, _skip(text, 0))
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # perhaps for an integer that is too long
+            value, end = _PATIENT.raw_decode(text, _skip(text, 0))
         if _skip(text, end) != len(text):
             raise ValueError(f"something follows the value at character {end}")
         if "\\u" in text:

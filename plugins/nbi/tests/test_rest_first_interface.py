@@ -151,6 +151,9 @@ def test_what_is_no_json_is_400(client, body):
 def test_numbers_without_measure_are_refused_in_time(client):
     root = f"/network/aggr/service/{create(client)}"
     for number in (
+        "9" * 41,
+        "9" * 4_300,
+        "9" * 4_301,
         "9" * 500_000,
         "1e999999999",
         "1e99999999999999999999999",
