@@ -46,7 +46,7 @@ class Inbox:
             raise
 
     def afterwards(self, call: Callable[[], object]) -> None:
-        """Make *call* when the loop has done all that it was brought together with has queued. In a call that was put."""
+        """Make *call* when the loop has done what the calls of this turn have queued. In a call that was put."""
         self._after.append(call)
 
     def _go_after(self) -> None:
