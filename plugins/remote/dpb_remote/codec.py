@@ -65,11 +65,11 @@ def read(written: bytes) -> Any:
     try:
         told = written.decode()
         try:
-            found, end = _scan(told, 0)
-        except StopIteration:
+            found, end = _decoder.raw_decode(told)
+        except ValueError:
             end = -1
         if end != len(told):  # white space around it, or no JSON
-            found = _decode(told)
+            found = _decoder.decode(told)
         if b"\\u" in written and _HALF.search(written):
             write(found)  # half a character, which JSON can name, is no text: it could be neither kept nor told
         return found
@@ -84,7 +84,6 @@ def write(plain: Any) -> bytes:
 
 # Made once: the functions of `json` look at the coding of each text, and make an encoder for each.
 _decoder: Final = json.JSONDecoder()
-_decode, _scan = _decoder.decode, _decoder.scan_once
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
