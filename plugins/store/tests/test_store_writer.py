@@ -2,6 +2,8 @@
 
 import threading
 import time
+from contextlib import nullcontext
+from itertools import islice
 from threading import Thread
 
 import dpb_store.writer
@@ -99,6 +101,29 @@ def test_a_stop_stores_what_a_turn_has_not_called_for_yet(store, url):
         assert again.items("ns")["late"].value == 1
     finally:
         again.close()
+
+
+def test_whatever_threads_submit_in_turns_and_between_is_settled_in_each_ones_order(store):
+    settled: dict[int, list[int]] = {thread: [] for thread in range(4)}
+
+    def submit(thread: int) -> None:
+        numbers = iter(range(200))
+        for size in (1, 3, 7, 2) * 10:
+            with turn() if size > 1 else nullcontext():
+                for number in islice(numbers, size):
+                    batch = Batch([Item("ns", f"last {thread}", number)], lazy=number % 5 == 0)
+                    store.submit(batch).then(lambda reply, n=number: settled[thread].append(n))
+
+    threads = [Thread(target=submit, args=(thread,)) for thread in settled]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    store.close()
+    sent = sum((1, 3, 7, 2) * 10)
+    assert settled == {thread: list(range(sent)) for thread in settled}
+    store.open()
+    assert {item.value for item in store.items("ns").values()} == {sent - 1}
 
 
 def test_more_than_a_group_s_worth_is_stored_to_the_last(store, monkeypatch):
