@@ -17,7 +17,7 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -154,7 +154,10 @@ def measure(engine: str, asked: argparse.Namespace) -> dict[str, object]:
             with flood(asked.seed + 100 * block) as flooded:
                 time.sleep(asked.seconds)
             undisturbed += flooded.took
-    tail: Callable[[list[float]], float] = lambda found: statistics.quantiles(found, n=20)[-1]  # noqa: E731
+
+    def tail(found: list[float]) -> float:
+        return statistics.quantiles(found, n=20)[-1]
+
     return {
         "define without the flood, median / p95, ms": f"{ms(statistics.median(alone))} / {ms(tail(alone))}",
         "define beside the flood, median / p95, ms": f"{ms(statistics.median(beside))} / {ms(tail(beside))}",

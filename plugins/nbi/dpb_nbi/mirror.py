@@ -65,6 +65,7 @@ class Copies:
             yield whole
             while seen is not None and seen < last and not copy.closed:
                 position = seen
+                # It is awaited before the position changes.
                 found = await self._calls.work(lambda: source.network.events(position, PAGE))  # noqa: B023
                 missed = [event for event in found or () if event.number <= last]
                 if not missed:

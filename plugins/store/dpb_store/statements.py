@@ -144,5 +144,6 @@ def _upsert(dialect: Dialect, table: Table) -> Any:
     keys = set(table.primary_key.columns.keys())
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key),
+        # Without keys() it would give the columns themselves.
         set_={name: statement.excluded[name] for name in table.columns.keys() if name not in keys},  # noqa: SIM118
     )
